@@ -1,0 +1,47 @@
+# Vitrine. `make` lists what there is.
+
+PYTHON ?= python3
+YES ?= 0
+
+PY   := .venv/bin/python
+STEP := $(PY) bootstrap.py step
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up install install-dev test lint format bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+demo: install  ## run Vitrine with the demo shop, until Ctrl-C
+	@$(PY) manage.py up --demo $(ARGS)
+
+up: install  ## run Vitrine with your own shop, until Ctrl-C
+	@$(PY) manage.py up $(ARGS)
+
+test: install-dev  ## every check and every test
+	@$(STEP) "Lint"               -m ruff check --quiet .
+	@$(STEP) "Format"             -m ruff format --check --quiet .
+	@$(STEP) "Types"              -m mypy
+	@$(STEP) "Import contracts"   -c "from importlinter.cli import lint_imports_command as c; c()"
+	@$(STEP) "Missing migrations" manage.py makemigrations --check --dry-run
+	@$(PY) -m pytest $(ARGS)
+
+lint: install-dev  ## the checks of `make test` that take seconds
+	@$(STEP) "Lint"               -m ruff check --quiet .
+	@$(STEP) "Format"             -m ruff format --check --quiet .
+	@$(STEP) "Import contracts"   -c "from importlinter.cli import lint_imports_command as c; c()"
+
+format: install-dev  ## bring the code into shape
+	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
+
+bench: install-dev  ## measure the promises of docs/, with their floors
+	@$(PY) -m benchmarks $(ARGS)
+
+install:  ## make .venv with what Vitrine needs to run
+	@$(PYTHON) bootstrap.py install
+
+install-dev:  ## make .venv with what its developers need
+	@$(PYTHON) bootstrap.py install --dev
+
+clean:  ## delete .venv and the data folder, after asking
+	@YES=$(YES) $(PYTHON) bootstrap.py clean

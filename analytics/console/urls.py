@@ -1,0 +1,12 @@
+"""Below /console/<store>/: the pages about figures."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from analytics.console import overview
+
+urlpatterns = [
+    path("overview/", overview.overview, name="console-overview"),
+    path("overview/events/", overview.latest, name="console-latest-events"),
+]

@@ -1,0 +1,70 @@
+"""Days, summed. Always recomputed from facts, never incremented."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from catalog.models import Shopper, Store
+
+
+class DailyRollup(models.Model):
+    """One store, one day of the store's own time zone, counted from events and impressions."""
+
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="daily_rollups")
+    day = models.DateField()
+    n_events = models.BigIntegerField(default=0)
+    n_views = models.BigIntegerField(default=0)
+    n_carts = models.BigIntegerField(default=0)
+    n_orders = models.BigIntegerField(default=0)
+    n_units = models.BigIntegerField(default=0)
+    n_shoppers = models.BigIntegerField(default=0)
+    n_buyers = models.BigIntegerField(default=0)
+    revenue_minor = models.BigIntegerField(default=0)
+    n_recommendations = models.BigIntegerField(default=0, help_text="Impressions delivered")
+    n_recommendation_views = models.BigIntegerField(default=0, help_text="Seen for a second")
+    n_recommendation_clicks = models.BigIntegerField(default=0)
+    n_fallbacks = models.BigIntegerField(default=0)
+    n_empty = models.BigIntegerField(default=0)
+    computed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("store", "day"), name="daily_rollup_day_in_store"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.store_id} {self.day}"
+
+
+class ShopperDay(models.Model):
+    """A shopper was seen on a day, and bought or not.
+
+    Distinct shoppers of a month are not the sum of those of its days: this is what they are
+    counted from.
+    """
+
+    pk = models.CompositePrimaryKey("store_id", "day", "shopper_id")
+    store = models.ForeignKey(
+        Store, on_delete=models.CASCADE, db_index=False, related_name="shopper_days"
+    )
+    day = models.DateField()
+    shopper = models.ForeignKey(
+        Shopper, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    bought = models.BooleanField()
+
+    def __str__(self) -> str:
+        return f"{self.shopper_id} {self.day}"
+
+
+class RollupWatermark(models.Model):
+    """Up to which received event and delivered impression the rollups of a store are true."""
+
+    store = models.OneToOneField(Store, on_delete=models.CASCADE, related_name="rollup_watermark")
+    time_zone = models.CharField(max_length=64, help_text="Whose days the rollups are")
+    events_received_at = models.DateTimeField(null=True)
+    impressions_delivered_at = models.DateTimeField(null=True)
+    computed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.store_id} up to {self.events_received_at}"

@@ -1,0 +1,241 @@
+"""Keeping the daily rollups true.
+
+A refresh asks which days of the store were touched by events received, or impressions delivered,
+since the last one, and counts those days again from the facts. So it may run twice, late, or after
+a crash: the result is the same. An event that arrives late changes the day it happened on.
+
+Days are those of the store's time zone. Changing it makes the next refresh count everything anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from analytics.models import DailyRollup, RollupWatermark, ShopperDay
+from catalog.models import EventType, Store
+
+# An event is stamped before its transaction commits, and several processes stamp: what became
+# visible after the last look may carry a time this far before it. Imports that stay open longer
+# call `rollups_refresh(..., since=start)` when they are done.
+EVENT_OVERLAP = timedelta(minutes=2)
+# Web processes write impressions behind the answer, and keep them while PostgreSQL is away.
+IMPRESSION_OVERLAP = timedelta(hours=1)
+
+# Two refreshes of one store at a time would both be right, but one would wait on each row.
+_LOCK_CLASS = 0x726F6C6C  # "roll"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshedDays:
+    """What a refresh counted: how many days, the first and the last (None: there was no news)."""
+
+    n_days: int
+    first: date | None
+    last: date | None
+
+
+def rollups_refresh(
+    *, store: Store, now: datetime, since: datetime | None = None
+) -> RefreshedDays:
+    """Count again each day touched since the last refresh; the first refresh counts all days.
+
+    One transaction. `since` looks back further than the watermark: for an import that was open for
+    long.
+    """
+    with transaction.atomic():
+        _lock(store)
+        watermark = RollupWatermark.objects.filter(store=store).first()
+        if watermark is None or watermark.time_zone != store.time_zone:
+            return _rebuild(store, now)
+        events_since = _earlier(watermark.events_received_at, EVENT_OVERLAP, since)
+        impressions_since = _earlier(watermark.impressions_delivered_at, IMPRESSION_OVERLAP, since)
+        days, received, delivered = _touched(store, events_since, impressions_since)
+        if days:
+            _count(store, days, now)
+        watermark.events_received_at = received or watermark.events_received_at
+        watermark.impressions_delivered_at = delivered or watermark.impressions_delivered_at
+        watermark.computed_at = now
+        watermark.save()
+    return _refreshed(days)
+
+
+def rollups_rebuild(*, store: Store, now: datetime) -> RefreshedDays:
+    """Throw the store's days away and count all of them: after facts were deleted."""
+    with transaction.atomic():
+        _lock(store)
+        return _rebuild(store, now)
+
+
+def _rebuild(store: Store, now: datetime) -> RefreshedDays:
+    DailyRollup.objects.filter(store=store).delete()
+    ShopperDay.objects.filter(store=store).delete()
+    days, received, delivered = _touched(store, None, None)
+    if days:
+        _count(store, days, now)
+    RollupWatermark.objects.update_or_create(
+        store=store,
+        defaults={
+            "time_zone": store.time_zone,
+            "events_received_at": received,
+            "impressions_delivered_at": delivered,
+            "computed_at": now,
+        },
+    )
+    return _refreshed(days)
+
+
+def _refreshed(days: list[date]) -> RefreshedDays:
+    return RefreshedDays(len(days), min(days, default=None), max(days, default=None))
+
+
+def _lock(store: Store) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, store.pk])
+
+
+def _earlier(
+    mark: datetime | None, overlap: timedelta, since: datetime | None
+) -> datetime | None:
+    """The moment to look back to; None means to the beginning."""
+    if mark is None:
+        return None
+    return min(mark - overlap, since) if since else mark - overlap
+
+
+_TOUCHED = """
+SELECT (occurred_at AT TIME ZONE %(zone)s)::date, max(received_at)
+FROM catalog_event
+WHERE store_id = %(store)s AND received_at > %(events_since)s
+GROUP BY 1
+"""
+
+_TOUCHED_BY_IMPRESSIONS = """
+SELECT (delivered_at AT TIME ZONE %(zone)s)::date, max(delivered_at)
+FROM recommender_impression
+WHERE store_id = %(store)s AND delivered_at > %(impressions_since)s
+GROUP BY 1
+"""
+
+_BEGINNING = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
+
+
+def _touched(
+    store: Store, events_since: datetime | None, impressions_since: datetime | None
+) -> tuple[list[date], datetime | None, datetime | None]:
+    """Days with news, and the newest event and impression among it."""
+    parameters = {
+        "store": store.pk,
+        "zone": store.time_zone,
+        "events_since": events_since or _BEGINNING,
+        "impressions_since": impressions_since or _BEGINNING,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_TOUCHED, parameters)
+        by_events: dict[date, datetime] = dict(cursor.fetchall())
+        cursor.execute(_TOUCHED_BY_IMPRESSIONS, parameters)
+        by_impressions: dict[date, datetime] = dict(cursor.fetchall())
+    return (
+        sorted(by_events.keys() | by_impressions.keys()),
+        max(by_events.values(), default=None),
+        max(by_impressions.values(), default=None),
+    )
+
+
+# The bounds let PostgreSQL use its indexes; the list of days says which of the days between count.
+_EVENTS = """
+FROM catalog_event
+WHERE store_id = %(store)s
+  AND occurred_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+  AND occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+  AND (occurred_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
+"""
+
+_SHOPPER_DAYS = f"""
+INSERT INTO analytics_shopperday (store_id, day, shopper_id, bought)
+SELECT %(store)s, (occurred_at AT TIME ZONE %(zone)s)::date, shopper_id, bool_or(type = {EventType.PURCHASE.value})
+{_EVENTS}
+GROUP BY 2, 3
+"""
+
+# `line = 0` counts an event of several products once. An order that is reported twice (the
+# confirmation page was loaded again: another event, the same order id) is one order of its day.
+_DAYS = f"""
+WITH days AS (
+  SELECT unnest(%(days)s::date[]) AS day
+), by_event AS (
+  SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day,
+    count(*) AS n_events,
+    count(*) FILTER (WHERE type = {EventType.VIEW_ITEM.value}) AS n_views,
+    count(*) FILTER (WHERE type = {EventType.ADD_TO_CART.value}) AS n_carts,
+    count(*) FILTER (WHERE type = {EventType.RECOMMENDATION_VIEW.value}) AS n_seen,
+    count(*) FILTER (WHERE type = {EventType.RECOMMENDATION_CLICK.value}) AS n_clicks
+  {_EVENTS} AND line = 0
+  GROUP BY 1
+), purchases AS (
+  SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, event_id,
+    coalesce(order_id, event_id::text) AS order_key,
+    sum(quantity) AS n_units,
+    sum(coalesce(value_minor, price_minor * quantity, 0)) AS value_minor
+  {_EVENTS} AND type = {EventType.PURCHASE.value}
+  GROUP BY 1, 2, 3
+), orders AS (
+  SELECT DISTINCT ON (day, order_key) day, n_units, value_minor
+  FROM purchases
+  ORDER BY day, order_key, event_id
+), by_order AS (
+  SELECT day, count(*) AS n_orders, sum(n_units) AS n_units, sum(value_minor) AS revenue_minor
+  FROM orders
+  GROUP BY 1
+), by_shopper AS (
+  SELECT day, count(*) AS n_shoppers, count(*) FILTER (WHERE bought) AS n_buyers
+  FROM analytics_shopperday
+  WHERE store_id = %(store)s AND day = ANY(%(days)s)
+  GROUP BY 1
+), by_impression AS (
+  SELECT (delivered_at AT TIME ZONE %(zone)s)::date AS day,
+    count(*) AS n_recommendations,
+    count(fallback) AS n_fallbacks,
+    count(*) FILTER (WHERE cardinality(product_ids) = 0) AS n_empty
+  FROM recommender_impression
+  WHERE store_id = %(store)s
+    AND delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
+    AND delivered_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+    AND delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+    AND (delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
+  GROUP BY 1
+)
+INSERT INTO analytics_dailyrollup (
+  store_id, day, n_events, n_views, n_carts, n_orders, n_units, n_shoppers, n_buyers,
+  revenue_minor, n_recommendations, n_recommendation_views, n_recommendation_clicks,
+  n_fallbacks, n_empty, computed_at
+)
+SELECT %(store)s, day, coalesce(n_events, 0), coalesce(n_views, 0), coalesce(n_carts, 0),
+  coalesce(n_orders, 0), coalesce(n_units, 0), coalesce(n_shoppers, 0), coalesce(n_buyers, 0),
+  coalesce(revenue_minor, 0), coalesce(n_recommendations, 0), coalesce(n_seen, 0),
+  coalesce(n_clicks, 0), coalesce(n_fallbacks, 0), coalesce(n_empty, 0), %(now)s
+FROM days
+  LEFT JOIN by_event USING (day)
+  LEFT JOIN by_order USING (day)
+  LEFT JOIN by_shopper USING (day)
+  LEFT JOIN by_impression USING (day)
+"""
+
+
+def _count(store: Store, days: list[date], now: datetime) -> None:
+    parameters: dict[str, Any] = {
+        "store": store.pk,
+        "zone": store.time_zone,
+        "days": days,
+        "first": min(days),
+        "last": max(days),
+        "now": now,
+    }
+    ShopperDay.objects.filter(store=store, day__in=days).delete()
+    DailyRollup.objects.filter(store=store, day__in=days).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(_SHOPPER_DAYS, parameters)
+        cursor.execute(_DAYS, parameters)

@@ -1,0 +1,17 @@
+from catalog.models.events import Event, EventType, QuarantinedEvent
+from catalog.models.keys import ApiKey
+from catalog.models.products import Product
+from catalog.models.shoppers import Shopper
+from catalog.models.stores import Member, Store, User
+
+__all__ = [
+    "ApiKey",
+    "Event",
+    "EventType",
+    "Member",
+    "Product",
+    "QuarantinedEvent",
+    "Shopper",
+    "Store",
+    "User",
+]

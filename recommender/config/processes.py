@@ -1,0 +1,395 @@
+"""The supervisor behind `manage.py up`: starts the processes, restarts what crashes, stops all in order.
+
+Each process has a session of its own, so a Ctrl-C in the terminal reaches only the supervisor, which then
+stops them one after the other. If the supervisor itself is killed, the kernel ends them (Linux), and the
+next start cleans up what is left.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from recommender.config.embedded.process import die_with_parent, last_lines, size, wait_for
+from recommender.config.env import Environment, OperatorError, operator_errors
+
+LOG_LIMIT_BYTES = 10_000_000
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# A process that ran this long was healthy: its next crash counts as the first.
+HEALTHY_SECONDS = 60.0
+# A process that crashes this often before it ever was ready will not get better by itself.
+HOPELESS_STARTS = 5
+READY_WITHIN_SECONDS = 120.0
+# The variable that marks every process of a supervisor, found again after it was killed.
+MARK = "VITRINE_SUPERVISOR"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One process to run, and how to end it: each signal with the seconds to wait before the next."""
+
+    name: str
+    command: Sequence[str]
+    colour: int
+    stop: Sequence[tuple[signal.Signals, float]]
+
+
+def web(env: Environment) -> Program:
+    """Granian with WSGI; whitenoise serves the static files."""
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", env.host, "--port", str(env.port)),
+        *("--workers", str(env.web_workers), "--blocking-threads", str(env.web_threads)),
+        # A thread takes its database connection with it when it ends.
+        *("--blocking-threads-idle-timeout", "600"),
+        # Counts open connections, not requests: idle keep-alive connections must not lock out others.
+        *("--backlog", "1024", "--backpressure", "1024"),
+        *("--http", "1", "--no-ws", "--no-access-log", "--log-level", "warning"),
+        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "8"),
+        "recommender.config.wsgi:application",
+    ]
+    return Program("web", command, 36, [(signal.SIGTERM, 10.0)])
+
+
+def worker(env: Environment) -> Program:
+    """Celery's worker. A task that is cut off at the end goes back to the queue and runs at the next start."""
+    command = [
+        *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "worker"),
+        *("--queues", "default,training", "--concurrency", str(env.worker_concurrency)),
+        *(
+            "--loglevel",
+            env.log_level,
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ),
+    ]
+    return Program("worker", command, 33, [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)])
+
+
+def beat(env: Environment) -> Program:
+    """Celery's clock."""
+    command = [
+        *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "beat"),
+        *("--schedule", str(env.data_dir / "run" / "beat-schedule"), "--pidfile", ""),
+        *("--loglevel", env.log_level),
+    ]
+    return Program("beat", command, 35, [(signal.SIGTERM, 5.0)])
+
+
+@dataclass(slots=True)
+class _Running:
+    """A program and its present process."""
+
+    program: Program
+    log: Path
+    child: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    log_start: int = 0
+    crashes: int = 0
+    start_again_at: float | None = None
+    shown: int = field(default=0)
+
+
+class Supervisor:
+    """Runs programs until a signal ends it. ``programs`` are started in order and stopped in order."""
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        data_dir: Path,
+        environ: Mapping[str, str],
+        say: Callable[[str], None] = print,
+        verbose: bool = False,
+    ) -> None:
+        self.data_dir = data_dir
+        self.say = say
+        self.verbose = verbose
+        self.environ = {
+            **os.environ,
+            **environ,
+            MARK: secrets.token_hex(8),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._running = [
+            _Running(program, data_dir / "logs" / f"{program.name}.log") for program in programs
+        ]
+        self._stop_signals = 0
+        self._ready = False
+
+    def run(self, *, ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
+        """Start all, call ``on_ready`` once ``ready()`` is true, and stay until SIGINT, SIGTERM or SIGHUP.
+
+        Returns the exit code: 0 after a signal, 1 if a program would not start.
+        """
+        previous = {
+            signum: signal.signal(signum, self._asked_to_stop)
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        }
+        try:
+            for running in self._running:
+                self._start(running)
+            self._remember()
+            return self._watch(ready, on_ready)
+        finally:
+            self._stop_all()
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)
+
+    # ----------------------------------------------------------------------------------------- running
+
+    def _watch(self, ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
+        patience = time.monotonic() + READY_WITHIN_SECONDS
+        next_question = next_trim = 0.0
+        while not self._stop_signals:
+            now = time.monotonic()
+            for running in self._running:
+                if not self._look_after(running, now):
+                    return 1
+            if not self._ready and now >= next_question:
+                next_question = now + 0.1
+                if ready():
+                    self._ready = True
+                    on_ready()
+                elif now > patience:
+                    self.say(
+                        f"The web process does not answer after {READY_WITHIN_SECONDS:.0f} seconds."
+                    )
+                    self.say(self._ending(self._running[0]))
+                    return 1
+            if now >= next_trim:
+                next_trim = now + 30
+                for running in self._running:
+                    _trim(running.log)
+            time.sleep(0.05)
+        return 0
+
+    def _start(self, running: _Running) -> None:
+        _trim(running.log)
+        with operator_errors(f"the log {running.log}"):
+            output = running.log.open("ab")
+        with output:
+            running.log_start = running.shown = size(running.log)
+            running.started_at = time.monotonic()
+            running.start_again_at = None
+            # Straight into its log file, and not through a pipe of ours: a terminal that is held
+            # (Ctrl-S) must not hold the shop.
+            running.child = subprocess.Popen(
+                running.program.command,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+
+    def _look_after(self, running: _Running, now: float) -> bool:
+        """Start a crashed program again after a pause; False if there is no hope."""
+        if self.verbose:
+            self._show_log(running)
+        if running.start_again_at is not None:
+            if now >= running.start_again_at:
+                self._start(running)
+                self._remember()
+            return True
+        if running.child is None or running.child.poll() is None:
+            return True
+        _kill_group(running.child.pid)  # its own children, which would hold the port
+        running.crashes = 1 if now - running.started_at > HEALTHY_SECONDS else running.crashes + 1
+        how = _how_it_ended(running.child.returncode)
+        if not self._ready and running.crashes >= HOPELESS_STARTS:
+            self.say(
+                f"{running.program.name} {how} {running.crashes} times in a row; Vitrine stops."
+            )
+            self.say(self._ending(running))
+            return False
+        pause = min(FIRST_PAUSE_SECONDS * 2 ** (running.crashes - 1), LONGEST_PAUSE_SECONDS)
+        self.say(
+            f"{running.program.name} {how}; it is started again in {pause:g} s. Its log: {running.log}"
+        )
+        running.start_again_at = now + pause
+        return True
+
+    def _ending(self, running: _Running) -> str:
+        return f"Its log {running.log} ends with:\n{last_lines(running.log, running.log_start)}"
+
+    def _show_log(self, running: _Running) -> None:
+        with suppress(OSError), running.log.open("rb") as file:
+            if size(running.log) < running.shown:  # trimmed meanwhile
+                running.shown = 0
+            file.seek(running.shown)
+            text = file.read()
+            running.shown += len(text)
+            name = f"\033[{running.program.colour}m{running.program.name:>6}\033[0m"
+            for line in text.decode(errors="replace").splitlines():
+                self.say(
+                    f"{name} {line}" if sys.stdout.isatty() else f"{running.program.name:>6} {line}"
+                )
+
+    # ---------------------------------------------------------------------------------------- stopping
+
+    def _asked_to_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self._stop_signals += 1
+
+    def _stop_all(self) -> None:
+        for running in self._running:
+            child = running.child
+            if child is None:
+                continue
+            if child.poll() is None:
+                self._stop(running.program, child)
+            _kill_group(child.pid)
+            child.wait()
+        with suppress(OSError):
+            _state_file(self.data_dir).unlink()
+
+    def _stop(self, program: Program, child: subprocess.Popen[bytes]) -> None:
+        told = False
+        for signum, seconds in program.stop:
+            with suppress(ProcessLookupError):
+                child.send_signal(signum)
+            deadline = time.monotonic() + seconds
+            while child.poll() is None and time.monotonic() < deadline:
+                if self._stop_signals > 1:  # asked twice: no more patience
+                    return
+                if not told and time.monotonic() > deadline - seconds + 2:
+                    told = True
+                    self.say(
+                        f"waiting for {program.name} to finish what it does (Ctrl-C to cut it off) …"
+                    )
+                time.sleep(0.02)
+            if child.poll() is not None:
+                return
+
+    def _remember(self) -> None:
+        groups = [running.child.pid for running in self._running if running.child]
+        with operator_errors(f"the folder {self.data_dir / 'run'}"):
+            _state_file(self.data_dir).write_text(
+                json.dumps({"mark": self.environ[MARK], "groups": groups})
+            )
+
+
+def remove_leftovers(data_dir: Path) -> int:
+    """End the processes of a supervisor that was killed; how many there were. Call it under the lock of `up`."""
+    import psutil
+
+    path = _state_file(data_dir)
+    try:
+        state = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return 0
+    found = []
+    for process in psutil.process_iter():
+        # The mark, and not the number alone: a number may belong to somebody else by now.
+        with suppress(psutil.Error, OSError):
+            if (
+                os.getpgid(process.pid) in state["groups"]
+                and process.environ().get(MARK) == state["mark"]
+            ):
+                process.kill()
+                found.append(process)
+    psutil.wait_procs(found, timeout=5)
+    path.unlink(missing_ok=True)
+    return len(found)
+
+
+# ----------------------------------------------------------------------------------------------- checks
+
+
+def check_port(host: str, port: int) -> None:
+    """OperatorError if nothing can listen there, with who does if that can be read."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise OperatorError(
+                f"This user may not listen on port {port}: choose one above 1023 with --port or VITRINE_PORT."
+            ) from None
+        except socket.gaierror:
+            raise OperatorError(
+                f"VITRINE_HOST is {host!r}, which is not an address of this machine."
+            ) from None
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise OperatorError(
+                    f"VITRINE_HOST is {host!r}, where this machine can't listen: {error.strerror}."
+                ) from error
+            raise OperatorError(
+                f"Port {port} is taken{_holder(port)}: stop that program, or choose another port with"
+                f" --port {port + 1} or VITRINE_PORT={port + 1}."
+            ) from None
+
+
+def answers(host: str, port: int, *, path: str = "/readyz", host_header: str = "localhost") -> bool:
+    """Whether the web process answers 200 there."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path, headers={"Host": host_header})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _holder(port: int) -> str:
+    import psutil
+
+    with suppress(psutil.Error, OSError):
+        for found in psutil.net_connections(kind="tcp"):
+            listens = found.status == psutil.CONN_LISTEN and found.pid
+            if listens and getattr(found.laddr, "port", None) == port:
+                return f" by process {found.pid} ({psutil.Process(found.pid).name()})"
+    return ""
+
+
+def _how_it_ended(returncode: int) -> str:
+    if returncode < 0:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    return f"ended unexpectedly (exit code {returncode})"
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+        wait_for(lambda: not _group_alive(group), 5)
+
+
+def _group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _trim(log: Path) -> None:
+    """Keep a log below its limit: one older part stays. The writers append, so they go on at the new start."""
+    if size(log) > LOG_LIMIT_BYTES:
+        with suppress(OSError):
+            older = log.with_suffix(".log.1")
+            with log.open("rb") as source, older.open("wb") as target:
+                target.write(source.read())
+            os.truncate(log, 0)
+
+
+def _state_file(data_dir: Path) -> Path:
+    return data_dir / "run" / "processes.json"

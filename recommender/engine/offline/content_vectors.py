@@ -1,0 +1,230 @@
+"""What products are like, from their texts: vectors that need no purchase at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from gensim.models import Word2Vec
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from recommender.engine.errors import EmptyInputError, InvalidInputError
+from recommender.engine.offline.item_similarity import fit_item_similarity
+from recommender.engine.types import Float32Array, Neighbours
+
+TOKENS_TO_TRAIN_ON = 2_500_000
+"""Tokens times epochs above which training stops being worth the time: about 7 s on one core."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentModel:
+    """Word vectors, and how they make up the vector of a product.
+
+    Attributes
+    ----------
+    vocabulary : tuple of str
+        Token of each line of `word_vectors`.
+    word_vectors : float32[n_words, d]
+    idf : float32[n_words]
+        ``ln(1 + n_products / products with the word)``.
+    common : float32[d]
+        Unit vector of the direction that all products share, which is taken out.
+    """
+
+    vocabulary: tuple[str, ...]
+    word_vectors: Float32Array
+    idf: Float32Array
+    common: Float32Array
+
+    def embed(self, token_lists: Sequence[Sequence[str]]) -> Float32Array:
+        """Vectors of products, new ones too.
+
+        Parameters
+        ----------
+        token_lists : sequence of n token lists, as `text.product_tokens` makes them
+
+        Returns
+        -------
+        float32[n, d]
+            Unit vectors; the zero vector where no token is known.
+        """
+        return _unit(_without(self._means(token_lists), self.common))
+
+    def _means(self, token_lists: Sequence[Sequence[str]]) -> Float32Array:
+        """idf-weighted means of unit word vectors."""
+        number = {word: place for place, word in enumerate(self.vocabulary)}
+        weights = _bag(token_lists, number)
+        weights.data = self.idf[weights.indices]
+        means: Float32Array = np.asarray(weights @ self.word_vectors, np.float32)
+        return _unit(means)
+
+
+def fit_content_vectors(
+    token_lists: Sequence[Sequence[str]],
+    *,
+    dimensions: int = 64,
+    epochs: int | None = None,
+    window: int = 12,
+    min_count: int = 2,
+    seed: int = 0,
+) -> tuple[ContentModel, Float32Array]:
+    """Train word vectors on the catalog itself and embed every product.
+
+    Word2Vec (skip-gram, negative sampling) on the *distinct* texts, whose window spans a whole
+    product: words that occur in the same kind of products come close. A product is the
+    idf-weighted mean of its words' unit vectors without the first principal component, scaled to
+    length 1. One worker and a fixed seed: the same catalog gives the same vectors.
+
+    Parameters
+    ----------
+    token_lists : sequence of n_items token lists, as `text.product_tokens` makes them
+    dimensions : int
+    epochs : int or None
+        ``None`` chooses 5 to 40 by the size of the catalog (few words need more passes).
+    window : int
+    min_count : int
+        Rarer words are left out, unless the catalog has so few that nothing would be left.
+    seed : int
+
+    Returns
+    -------
+    ContentModel, float32[n_items, dimensions]
+        A product without a known word has the zero vector.
+
+    Raises
+    ------
+    EmptyInputError
+        If there is no token at all.
+
+    Notes
+    -----
+    T. Mikolov et al., "Distributed Representations of Words and Phrases", 2013; weighting and the
+    removal of the common component as in S. Arora et al., "A Simple but Tough-to-Beat Baseline for
+    Sentence Embeddings", ICLR 2017, with idf instead of its smooth inverse frequency.
+
+    Examples
+    --------
+    >>> texts = [["red", "tea"], ["green", "tea"], ["steel", "nail"], []] * 5
+    >>> model, vectors = fit_content_vectors(texts, dimensions=8)
+    >>> vectors.shape, float(abs(vectors[3]).sum())
+    ((20, 8), 0.0)
+    """
+    frequency = Counter(word for tokens in token_lists for word in set(tokens))
+    if not frequency:
+        raise EmptyInputError(f"none of the {len(token_lists)} products has a word")
+    distinct = list(dict.fromkeys(tuple(tokens) for tokens in token_lists if tokens))
+    n_tokens = sum(map(len, distinct))
+    if epochs is None:
+        epochs = int(np.clip(TOKENS_TO_TRAIN_ON // n_tokens, 5, 40))
+    in_texts = Counter(word for tokens in distinct for word in set(tokens))
+    rarest_kept = min(min_count, max(in_texts.values()))
+    trained = Word2Vec(
+        sentences=distinct,
+        vector_size=dimensions,
+        window=window,
+        min_count=rarest_kept,
+        sg=1,
+        negative=5,
+        sample=1e-3,
+        epochs=epochs,
+        workers=1,
+        seed=seed,
+        # Python's own hash differs from process to process, and with it the start vectors.
+        hashfxn=_stable_hash,
+    )
+    vocabulary = tuple(trained.wv.index_to_key)
+    counts = np.array([frequency[word] for word in vocabulary], np.float64)
+    model = ContentModel(
+        vocabulary=vocabulary,
+        word_vectors=_unit(np.asarray(trained.wv.vectors, np.float32)),
+        idf=np.log1p(len(token_lists) / counts).astype(np.float32),
+        common=np.zeros(dimensions, np.float32),
+    )
+    means = model._means(token_lists)
+    common = _first_component(means)
+    model = ContentModel(model.vocabulary, model.word_vectors, model.idf, common)
+    return model, _unit(_without(means, common))
+
+
+def fit_tfidf_neighbours(
+    token_lists: Sequence[Sequence[str]], *, k: int = 30, max_share: float = 0.1
+) -> Neighbours:
+    """The plain baseline: cosine of TF-IDF vectors.
+
+    Parameters
+    ----------
+    token_lists : sequence of n_items token lists
+    k : int
+    max_share : float in 0..1
+        Words in more than this share of the products (and more than 50 of them) don't count: they
+        say little and would compare everything with everything.
+
+    Returns
+    -------
+    Neighbours
+
+    Examples
+    --------
+    >>> fit_tfidf_neighbours([["red", "tea"], ["green", "tea"], ["nail"]], k=1).indices.tolist()
+    [[1], [0], [-1]]
+    """
+    n_items = len(token_lists)
+    if not any(token_lists):
+        return Neighbours.empty(n_items, k)
+    vectorizer = TfidfVectorizer(
+        analyzer=_as_it_is, max_df=max(int(max_share * n_items), min(50, n_items)), dtype=np.float32
+    )
+    try:
+        products: csr_matrix[np.float32] = vectorizer.fit_transform(token_lists).tocsr()
+    except ValueError:  # every word is too common
+        return Neighbours.empty(n_items, k)
+    return fit_item_similarity(products.T.tocsr(), k=k, damping=0.5)
+
+
+def _as_it_is(tokens: Sequence[str]) -> Sequence[str]:
+    return tokens
+
+
+def _stable_hash(text: str) -> int:
+    """FNV-1a, 32 bits."""
+    value = 2166136261
+    for byte in text.encode("utf-8"):
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+def _bag(
+    token_lists: Sequence[Sequence[str]], number: dict[str, int]
+) -> csr_matrix[np.float32]:
+    """Products × words, one entry per distinct known word."""
+    found = [sorted({number[word] for word in tokens if word in number}) for tokens in token_lists]
+    offsets = np.zeros(len(found) + 1, np.int64)
+    np.cumsum([len(words) for words in found], out=offsets[1:])
+    words = np.fromiter((word for words in found for word in words), np.int32, int(offsets[-1]))
+    return csr_matrix(
+        (np.ones(len(words), np.float32), words, offsets), shape=(len(found), len(number))
+    )
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> Float32Array:
+    """Lines scaled to length 1; a line that is nothing but rounding stays 0."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    lengths[lengths < 1e-6] = np.inf
+    return vectors / lengths[:, None].astype(np.float32)
+
+
+def _first_component(vectors: Float32Array) -> Float32Array:
+    """First right singular vector, from the d × d second moment."""
+    _, directions = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
+    return directions[:, -1].astype(np.float32)
+
+
+def _without(vectors: Float32Array, direction: Float32Array) -> Float32Array:
+    """Vectors with their part along a direction taken out."""
+    if direction.shape != (vectors.shape[1],):
+        raise InvalidInputError(f"direction {direction.shape} doesn't fit {vectors.shape}")
+    return vectors - np.outer(vectors @ direction, direction)

@@ -1,0 +1,42 @@
+"""What was delivered to whom."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from catalog.models import Store
+
+
+class Impression(models.Model):
+    """One delivered recommendation as it went out. Append-only, partitioned by month."""
+
+    pk = models.CompositePrimaryKey("store_id", "recommendation_id", "delivered_on")
+    store = models.ForeignKey(
+        Store, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    recommendation_id = models.UUIDField()
+    delivered_on = models.DateField()
+    delivered_at = models.DateTimeField()
+    placement_id = models.BigIntegerField()
+    strategy_version_id = models.BigIntegerField()
+    shopper_external_id = models.CharField(max_length=128, null=True)
+    session_id = models.CharField(max_length=64, null=True)
+    product_ids = ArrayField(models.BigIntegerField())
+    sources = ArrayField(models.CharField(max_length=32), help_text="Per product, in order")
+    propensities = ArrayField(models.FloatField(), help_text="Per product, in order")
+    fallback = models.CharField(max_length=32, null=True)
+    reason = models.CharField(max_length=40, null=True)
+    device = models.CharField(max_length=16, null=True)
+    took_us = models.IntegerField()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=("store", "-delivered_at"), name="impression_delivered"),
+            models.Index(
+                fields=("store", "placement_id", "-delivered_at"), name="impression_placement"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.recommendation_id)

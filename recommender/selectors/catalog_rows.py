@@ -1,0 +1,82 @@
+"""Products as rows for the serving snapshot: everything once, then what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection
+
+# A transaction that writes products may be open this long before it commits: rows are read again
+# from this far behind the newest one that was seen, and skipped if they are the same.
+OVERLAP = timedelta(minutes=15)
+
+_COLUMNS = """
+    id, external_id, title, url, image_url, price_minor, list_price_minor, currency,
+    availability <> 'out_of_stock' AND coalesce(stock_count, 1) > 0,
+    NOT hidden AND deleted_at IS NULL, brand, category_path, published_at, updated_at
+"""
+
+
+class ProductRow(NamedTuple):
+    """One product as the serving snapshot needs it, in the order of `_COLUMNS`."""
+
+    product_id: int
+    external_id: str
+    title: str
+    url: str
+    image_url: str
+    price_minor: int | None
+    list_price_minor: int | None
+    currency: str
+    available: bool
+    shown: bool
+    brand: str
+    category_path: str
+    published_at: datetime | None
+    updated_at: datetime
+
+
+def catalog_rows(*, store_id: int, block: int = 20_000) -> Iterator[list[ProductRow]]:
+    """All products of a store by ascending id, in blocks (one query each)."""
+    last_id = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {_COLUMNS} FROM catalog_product"
+                " WHERE store_id = %s AND id > %s ORDER BY id LIMIT %s",
+                [store_id, last_id, block],
+            )
+            rows = [ProductRow(*row) for row in cursor.fetchall()]
+        if rows:
+            yield rows
+        if len(rows) < block:
+            return
+        last_id = rows[-1].product_id
+
+
+def catalog_rows_changed(
+    *, store_id: int, newest_update: datetime, known: dict[int, datetime]
+) -> list[ProductRow]:
+    """Products changed since the newest update that was seen, without those in `known`.
+
+    Two queries: which ids changed when (cheap), then the rows that differ. `known` holds the
+    update times of the overlap that the caller has applied already; it is brought up to date.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, updated_at FROM catalog_product WHERE store_id = %s AND updated_at > %s",
+            [store_id, newest_update - OVERLAP],
+        )
+        times: dict[int, datetime] = dict(cursor.fetchall())
+        changed = [key for key, at in times.items() if known.get(key) != at]
+        known.clear()
+        known.update(times)
+        if not changed:
+            return []
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM catalog_product WHERE store_id = %s AND id = ANY(%s)",
+            [store_id, changed],
+        )
+        return [ProductRow(*row) for row in cursor.fetchall()]

@@ -1,0 +1,1 @@
+"""Runs: from facts to published artifacts."""

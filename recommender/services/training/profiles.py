@@ -1,0 +1,232 @@
+"""Shopper profiles: every shopper's history, how things are bought again, and the model of taste."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.engine.offline.ease import fit_ease
+from recommender.engine.offline.factorization import fit_als
+from recommender.engine.offline.interactions import user_items_matrix
+from recommender.engine.offline.repeat import fit_repeat
+from recommender.engine.offline.shopper_history import build_shopper_history
+from recommender.engine.online.blending import blend
+from recommender.engine.online.fold_in import als_fold_in, ease_fold_in
+from recommender.engine.online.profiles import buy_again
+from recommender.engine.types import (
+    SECONDS_PER_DAY,
+    Candidates,
+    EaseModel,
+    FactorModel,
+    RepeatModel,
+    ShopperHistory,
+)
+from recommender.engine.weighting import time_decay
+from recommender.selectors.training_data import TrainingEvents
+from recommender.services.training.trained import (
+    NotEnoughData,
+    Report,
+    Trained,
+    TrainingData,
+)
+from recommender.services.training.weights import type_weights
+
+MIN_SHOPPERS = 10
+HISTORY_HALF_LIFE_DAYS = 180.0
+# Up to here the linear model knows the whole catalog; beyond it factors take less memory and time.
+EASE_MAX_ITEMS = 6_000
+EASE_REGULARISATION = 300.0
+ALS_FACTORS = 64
+ALS_MAX_ITEMS = 20_000
+QUALITY_DAYS = 14
+QUALITY_SHOPPERS = 1_000
+BLEND = (("buy_again", 0.7), ("for_you", 0.3))
+
+
+def train_profiles(data: TrainingData, report: Report) -> Trained:
+    """Learn from everything shoppers did.
+
+    Raises
+    ------
+    NotEnoughData
+        Fewer than `MIN_SHOPPERS` shoppers with an event that says something about taste.
+    """
+    weights = type_weights(data.events.types)
+    telling = data.events.where(weights != 0)
+    n_shoppers = len(np.unique(telling.shopper_rows))
+    if n_shoppers < MIN_SHOPPERS:
+        raise NotEnoughData(
+            f"For you needs {MIN_SHOPPERS} shoppers with events; there are {n_shoppers}."
+        )
+    report("Measuring on the last weeks", 0.05)
+    quality = _quality(data, telling)
+    report("Histories", 0.5)
+    learned = _Learned(telling, data, now_s=data.newest_s)
+    report("Storing", 0.95)
+    history, repeat = learned.history, learned.repeat
+    return Trained(
+        arrays={
+            "item_ids": data.products.ids.ids,
+            "shopper_hashes": data.shoppers.hashes,
+            "history_offsets": history.offsets,
+            "history_rows": history.item_rows,
+            "history_weights": history.weights,
+            "history_counts": history.counts,
+            "history_last_at_s": history.last_at_s,
+            "repeat_interval_days": repeat.interval_days,
+            "repeat_probability": repeat.repeat_probability,
+            **learned.taste_arrays(),
+        },
+        parameters={
+            "history_half_life_days": HISTORY_HALF_LIFE_DAYS,
+            **learned.taste_parameters(),
+        },
+        counts={
+            "shoppers": n_shoppers,
+            "events": len(telling),
+            "products": len(data.products),
+            "history_lines": len(history.item_rows),
+        },
+        quality=quality,
+        headline="next_purchases_recall_at_20",
+        as_of_s=float(data.newest_s),
+    )
+
+
+class _Learned:
+    """History, repeats and the model of taste, learned from some events."""
+
+    def __init__(self, events: TrainingEvents, data: TrainingData, *, now_s: int) -> None:
+        n_items, n_shoppers = len(data.products), len(data.shoppers)
+        weights = type_weights(events.types)
+        decayed = weights * time_decay(
+            events.times_s, now_s=now_s, half_life_days=HISTORY_HALF_LIFE_DAYS
+        )
+        is_purchase = weights >= 1.0
+        self.history: ShopperHistory = build_shopper_history(
+            events.shopper_rows,
+            events.item_rows,
+            events.times_s,
+            decayed,
+            is_purchase=is_purchase,
+            n_shoppers=n_shoppers,
+        )
+        bought = events.where(is_purchase)
+        self.repeat: RepeatModel = fit_repeat(
+            bought.shopper_rows,
+            bought.item_rows,
+            bought.times_s,
+            n_items=n_items,
+            category_codes=data.category_codes,
+        )
+        user_items = user_items_matrix(
+            events.shopper_rows,
+            events.item_rows,
+            np.maximum(decayed, 0.0),
+            n_shoppers=n_shoppers,
+            n_items=n_items,
+        )
+        user_items.data = np.log1p(user_items.data, dtype=np.float32)
+        support = np.bincount(user_items.indices, minlength=n_items)
+        n_supported = int((support >= 2).sum())
+        self.linear: EaseModel | None = None
+        self.factors: FactorModel | None = None
+        if n_supported <= EASE_MAX_ITEMS:
+            user_items.data = np.ones_like(user_items.data)
+            self.linear = fit_ease(
+                user_items, regularisation=EASE_REGULARISATION, max_items=EASE_MAX_ITEMS
+            )
+        else:
+            kept = np.argsort(-support, kind="stable")[:ALS_MAX_ITEMS]
+            head = np.zeros(n_items, np.bool_)
+            head[kept] = True
+            user_items.data[~head[user_items.indices]] = 0
+            user_items.eliminate_zeros()
+            self.factors = fit_als(user_items, factors=ALS_FACTORS, min_support=3)
+
+    def for_you(self, history: tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]) -> Candidates:
+        rows, weights = history
+        if self.linear is not None:
+            return ease_fold_in(self.linear, rows, weights, limit=200, exclude_history=False)
+        if self.factors is not None:
+            return als_fold_in(self.factors, rows, weights, limit=200, exclude_history=False)
+        return Candidates.empty()
+
+    def taste_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        if self.linear is not None:
+            return {"ease_rows": self.linear.item_rows, "ease_weights": self.linear.weights}
+        if self.factors is not None:
+            return {
+                "als_rows": self.factors.item_rows,
+                "als_vectors": self.factors.item_vectors,
+                "als_gram": self.factors.gram,
+            }
+        return {}
+
+    def taste_parameters(self) -> dict[str, Any]:
+        if self.linear is not None:
+            return {"ease": {"regularisation": EASE_REGULARISATION}}
+        if self.factors is not None:
+            return {
+                "als": {
+                    "factors": int(self.factors.item_vectors.shape[1]),
+                    "regularisation": self.factors.regularisation,
+                    "alpha": self.factors.alpha,
+                }
+            }
+        return {}
+
+
+def _quality(data: TrainingData, telling: TrainingEvents) -> dict[str, float]:
+    """Recall@20 of what shoppers bought in the last weeks, by what was known before.
+
+    Mean over at most `QUALITY_SHOPPERS` shoppers, repeats counted: buying again is what grocers
+    live on.
+    """
+    cut = data.newest_s - QUALITY_DAYS * SECONDS_PER_DAY
+    past = telling.where(telling.times_s < cut)
+    later = data.purchases.where(data.purchases.times_s >= cut)
+    if len(np.unique(past.shopper_rows)) < MIN_SHOPPERS or not len(later):
+        return {}
+    learned = _Learned(past, data, now_s=cut)
+    history, repeat = learned.history, learned.repeat
+    recalls: dict[str, list[float]] = {"blend": [], "buy_again": [], "for_you": []}
+    for shopper in np.unique(later.shopper_rows)[:QUALITY_SHOPPERS].tolist():
+        own = slice(int(history.offsets[shopper]), int(history.offsets[shopper + 1]))
+        if own.start == own.stop:
+            continue
+        wanted = np.unique(later.item_rows[later.shopper_rows == shopper])
+        rows, bought = history.item_rows[own], history.counts[own] > 0
+        again = buy_again(
+            rows[bought],
+            history.counts[own][bought],
+            history.last_at_s[own][bought],
+            interval_days=repeat.interval_days,
+            repeat_probability=repeat.repeat_probability,
+            now_s=cut,
+            limit=200,
+        )
+        fitting = learned.for_you((rows, history.weights[own]))
+        both = blend(
+            [
+                (name, weight, again if name == "buy_again" else fitting)
+                for name, weight in BLEND
+            ],
+            limit=20,
+        )
+        for name, found in (
+            ("blend", both.rows),
+            ("buy_again", again.rows[:20]),
+            ("for_you", fitting.rows[:20]),
+        ):
+            recalls[name].append(float(np.isin(wanted, found).mean()))
+    if not recalls["blend"]:
+        return {}
+    return {
+        "next_purchases_recall_at_20": round(float(np.mean(recalls["blend"])), 4),
+        "buy_again_recall_at_20": round(float(np.mean(recalls["buy_again"])), 4),
+        "for_you_recall_at_20": round(float(np.mean(recalls["for_you"])), 4),
+        "n_test_shoppers": float(len(recalls["blend"])),
+    }

@@ -1,0 +1,41 @@
+"""A recommendation as JSON. Cards are ready-made bytes; only positions and sources are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from recommender.serving.request import Recommendation
+from recommender.serving.signing import recommendation_id_sign
+from recommender.serving.snapshot import CatalogSnapshot
+
+
+def answer_json(
+    recommendation: Recommendation, snapshot: CatalogSnapshot, *, secret: bytes
+) -> bytes:
+    """One answer of the public API, as UTF-8 JSON."""
+    head: dict[str, Any] = {
+        "recommendation_id": recommendation_id_sign(secret, recommendation.recommendation_id),
+        "placement": recommendation.placement_slug,
+        "title": recommendation.title,
+        "experiment": None,
+        "fallback": recommendation.fallback,
+        "reason": recommendation.reason,
+    }
+    if recommendation.trace is not None:
+        trace = recommendation.trace
+        head["trace"] = {
+            "took_us": recommendation.took_us,
+            "steps": trace.steps,
+            "products": trace.products,
+            "dropped": trace.dropped,
+        }
+    cards = snapshot.cards
+    items = b",".join(
+        b'%b,"position":%d,"source":"%b"}' % (cards[row], position, source.encode("ascii"))
+        for position, (row, source) in enumerate(
+            zip(recommendation.rows, recommendation.sources, strict=True), start=1
+        )
+    )
+    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], items)

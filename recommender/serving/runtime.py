@@ -1,0 +1,241 @@
+"""What one web process knows of the stores, and the thread that keeps it fresh.
+
+Requests read `StoreRuntime` objects, which are never changed: a refresh builds a new one beside
+the old one and swaps the reference. Everything a request needs except the shopper's own state is
+in memory, so serving goes on while PostgreSQL is away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from recommender.artifacts.manifest import ArtifactError
+from recommender.artifacts.reader import LoadedArtifact, artifact_open
+from recommender.artifacts.writer import artifact_folder
+from recommender.selectors.catalog_rows import catalog_rows, catalog_rows_changed
+from recommender.selectors.serving_settings import (
+    PlacementSettings,
+    StoreSettings,
+    StoreVersions,
+    store_settings,
+    store_versions,
+)
+from recommender.serving.models import ServingModels, bind_models
+from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
+from recommender.serving.strategy import InvalidStrategyError, StrategyDocument, strategy_parse
+
+POLL_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServingPlacement:
+    """A placement with its strategy, parsed."""
+
+    settings: PlacementSettings
+    strategy: StrategyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRuntime:
+    """One store, ready to answer."""
+
+    settings: StoreSettings
+    placements: dict[str, ServingPlacement]
+    snapshot: CatalogSnapshot
+    artifacts: dict[str, LoadedArtifact]
+    models: ServingModels
+    catalog_version: int
+    refused: frozenset[tuple[str, str]] = frozenset()
+    known_updates: dict[int, datetime] = field(default_factory=dict)
+
+
+class Runtimes:
+    """The stores of this process."""
+
+    def __init__(self, artifact_root: Path) -> None:
+        self._root = artifact_root
+        self._stores: dict[int, StoreRuntime] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self.refreshed_at: float | None = None
+
+    def get(self, store_id: int) -> StoreRuntime | None:
+        """The runtime of a store; the first request of a new store waits until it is loaded.
+
+        Returns None for a store that doesn't exist.
+
+        Raises
+        ------
+        DatabaseError
+            The store is not in memory and PostgreSQL is away.
+        """
+        runtime = self._stores.get(store_id)
+        if runtime is None:
+            self.refresh()
+            runtime = self._stores.get(store_id)
+        return runtime
+
+    def refresh(self) -> None:
+        """Bring every store up to date with PostgreSQL and the artifact folders."""
+        with self._lock:
+            versions = store_versions()
+            for store_id, version in versions.items():
+                self._refresh_store(store_id, version)
+            for gone in self._stores.keys() - versions.keys():
+                del self._stores[gone]
+            self.refreshed_at = time.monotonic()
+
+    def start(self) -> None:
+        """Load all stores and keep them fresh in a thread of their own. Safe to call again."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._thread = threading.Thread(target=self._watch, name="vitrine-runtime", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def clear(self) -> None:
+        """Forget everything; the next `get` loads afresh."""
+        with self._lock:
+            self._stores.clear()
+            self.refreshed_at = None
+
+    def _watch(self) -> None:
+        away = False
+        while not self._stop.is_set():
+            try:
+                close_old_connections()
+                self.refresh()
+                if away:
+                    log.info("PostgreSQL is back; serving is fresh again")
+                away = False
+            except (DatabaseError, InterfaceError) as error:
+                if not away:
+                    log.warning("PostgreSQL is away; serving goes on from memory", error=str(error))
+                away = True
+            self._stop.wait(POLL_SECONDS)
+
+    def _refresh_store(self, store_id: int, versions: StoreVersions) -> None:
+        before = self._stores.get(store_id)
+        if before is None:
+            self._load_store(store_id, versions)
+            return
+        after = before
+        if versions.settings_version != before.settings.settings_version:
+            current = store_settings(store_id=store_id)
+            if current is not None:
+                after = replace(after, settings=current, placements=_placements(current))
+        snapshot_changed = versions.catalog_version != before.catalog_version
+        if snapshot_changed:
+            snapshot = _snapshot_updated(before)
+            after = replace(
+                after, snapshot=snapshot, catalog_version=versions.catalog_version
+            )
+        artifacts, refused = self._artifacts(store_id, versions, after)
+        if artifacts is not after.artifacts or after.snapshot is not before.snapshot:
+            after = replace(
+                after, artifacts=artifacts, models=bind_models(artifacts, after.snapshot)
+            )
+        if refused != after.refused:
+            after = replace(after, refused=refused)
+        self._stores[store_id] = after
+
+    def _load_store(self, store_id: int, versions: StoreVersions) -> None:
+        current = store_settings(store_id=store_id)
+        if current is None:
+            return
+        snapshot = CatalogSnapshot.empty()
+        rows = [row for block in catalog_rows(store_id=store_id) for row in block]
+        snapshot = snapshot_apply(snapshot, rows)
+        runtime = StoreRuntime(
+            settings=current,
+            placements=_placements(current),
+            snapshot=snapshot,
+            artifacts={},
+            models=ServingModels(),
+            catalog_version=versions.catalog_version,
+        )
+        artifacts, refused = self._artifacts(store_id, versions, runtime)
+        self._stores[store_id] = replace(
+            runtime,
+            artifacts=artifacts,
+            models=bind_models(artifacts, snapshot),
+            refused=refused,
+        )
+
+    def _artifacts(
+        self, store_id: int, versions: StoreVersions, runtime: StoreRuntime
+    ) -> tuple[dict[str, LoadedArtifact], frozenset[tuple[str, str]]]:
+        """Open what is newly published. A broken artifact is refused and the old one stays."""
+        artifacts = {k: v for k, v in runtime.artifacts.items() if k in versions.artifacts}
+        refused = set(runtime.refused)
+        for family, version in versions.artifacts.items():
+            loaded = artifacts.get(family)
+            if (loaded is not None and loaded.manifest.version == version) or (
+                family,
+                version,
+            ) in refused:
+                continue
+            folder = artifact_folder(
+                self._root, store_id=store_id, family=family, version=version
+            )
+            try:
+                artifacts[family] = artifact_open(folder)
+            except ArtifactError as error:
+                refused.add((family, version))
+                log.error(
+                    "artifact refused; the one before goes on serving",
+                    store_id=store_id,
+                    family=family,
+                    version=version,
+                    error=str(error),
+                )
+        if artifacts.keys() == runtime.artifacts.keys() and all(
+            artifacts[k] is runtime.artifacts[k] for k in artifacts
+        ):
+            artifacts = runtime.artifacts
+        return artifacts, frozenset(refused)
+
+
+def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
+    placements = {}
+    for placement in current.placements:
+        try:
+            strategy = strategy_parse(placement.document)
+        except InvalidStrategyError as error:
+            log.error("strategy refused", placement=placement.slug, error=str(error))
+            continue
+        placements[placement.slug] = ServingPlacement(placement, strategy)
+    return placements
+
+
+def _snapshot_updated(before: StoreRuntime) -> CatalogSnapshot:
+    newest = before.snapshot.newest_update
+    if newest is None:
+        rows = [
+            row
+            for block in catalog_rows(store_id=before.settings.store_id)
+            for row in block
+        ]
+    else:
+        rows = catalog_rows_changed(
+            store_id=before.settings.store_id,
+            newest_update=newest,
+            known=before.known_updates,
+        )
+    return snapshot_apply(before.snapshot, rows)
+
+
+RUNTIMES = Runtimes(Path(settings.ARTIFACT_DIR))

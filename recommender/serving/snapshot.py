@@ -1,0 +1,259 @@
+"""The catalog as a request needs it: arrays by row and ready-made product cards, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from recommender.engine.online.eligibility import eligible_items
+from recommender.engine.types import BoolArray, Int32Array, Int64Array
+from recommender.selectors.catalog_rows import ProductRow
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+CATEGORY_SEPARATOR = " > "
+# ISO 4217 currencies whose minor unit is not a hundredth.
+CURRENCY_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "HUF": 2}
+CURRENCY_EXPONENTS |= dict.fromkeys(("BHD", "KWD", "OMR", "TND", "JOD"), 3)
+
+
+def price_text(minor: int, currency: str) -> str:
+    """Minor units as a decimal string: 1250 USD is "12.50", 1250 JPY is "1250"."""
+    exponent = CURRENCY_EXPONENTS.get(currency, 2)
+    if exponent == 0:
+        return str(minor)
+    sign = "-" if minor < 0 else ""
+    whole, part = divmod(abs(minor), 10**exponent)
+    return f"{sign}{whole}.{part:0{exponent}d}"
+
+
+class Codes:
+    """Strings as small numbers. Codes are given once and never change."""
+
+    def __init__(self) -> None:
+        self.code_of: dict[str, int] = {}
+        self.names: list[str] = []
+
+    def encode(self, name: str) -> int:
+        """The code of a name; an empty name is -1 (no brand, no category)."""
+        if not name:
+            return -1
+        code = self.code_of.get(name)
+        if code is None:
+            code = self.code_of[name] = len(self.names)
+            self.names.append(name)
+        return code
+
+
+@dataclass(slots=True)
+class CatalogSnapshot:
+    """All products of a store.
+
+    A product keeps its row for the life of the process: changes overwrite it, new products are
+    appended, deleted ones stay as rows that are not eligible. So rows may be kept between
+    snapshots of one process, and an update costs what changed.
+
+    Attributes
+    ----------
+    product_ids : int64[n]
+        Not sorted; see `rows_of`.
+    eligible : bool[n]
+        Available, not hidden, priced, not deleted.
+    price_minor : int64[n]
+        -1 without a price.
+    published_at_s : int64[n]
+        Unix seconds, 0 if unknown.
+    brand_codes, category_codes : int32[n]
+        -1 if empty.
+    cards : list[bytes]
+        JSON object of each product without its closing brace.
+    """
+
+    product_ids: Int64Array
+    eligible: BoolArray
+    price_minor: Int64Array
+    published_at_s: Int64Array
+    brand_codes: Int32Array
+    category_codes: Int32Array
+    external_ids: list[str]
+    cards: list[bytes]
+    row_of_external: dict[str, int]
+    brands: Codes
+    categories: Codes
+    newest_update: datetime | None
+    _sorted_ids: Int64Array
+    _sorted_rows: Int32Array
+    _category_masks: dict[str, BoolArray] = field(default_factory=dict)
+    _newest_first: Int32Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.product_ids)
+
+    @classmethod
+    def empty(cls) -> CatalogSnapshot:
+        """A store without products."""
+        return cls(
+            product_ids=np.empty(0, np.int64),
+            eligible=np.empty(0, np.bool_),
+            price_minor=np.empty(0, np.int64),
+            published_at_s=np.empty(0, np.int64),
+            brand_codes=np.empty(0, np.int32),
+            category_codes=np.empty(0, np.int32),
+            external_ids=[],
+            cards=[],
+            row_of_external={},
+            brands=Codes(),
+            categories=Codes(),
+            newest_update=None,
+            _sorted_ids=np.empty(0, np.int64),
+            _sorted_rows=np.empty(0, np.int32),
+        )
+
+    def rows_of(self, product_ids: npt.ArrayLike) -> Int32Array:
+        """Rows of our product ids, -1 where the catalog has none. O(n log catalog)."""
+        wanted = np.asarray(product_ids, np.int64)
+        if not len(self._sorted_ids):
+            return np.full(wanted.shape, -1, np.int32)
+        places = np.minimum(np.searchsorted(self._sorted_ids, wanted), len(self._sorted_ids) - 1)
+        found: Int32Array = np.where(
+            self._sorted_ids[places] == wanted, self._sorted_rows[places], np.int32(-1)
+        )
+        return found
+
+    def rows_of_external(self, external_ids: Iterable[str]) -> list[int]:
+        """Rows of the shop's ids; unknown ones are left out."""
+        find = self.row_of_external.get
+        return [row for row in map(find, external_ids) if row is not None]
+
+    def category_path(self, row: int) -> str:
+        """The whole path of a product, empty if it has none."""
+        code = int(self.category_codes[row])
+        return self.categories.names[code] if code >= 0 else ""
+
+    def category_mask(self, path: str) -> BoolArray:
+        """Products of a category or of any level below it. Made at the first call, then kept.
+
+        Parameters
+        ----------
+        path
+            "Frozen > Waffles". An unknown path is a mask without a product.
+        """
+        mask = self._category_masks.get(path)
+        if mask is None:
+            below = path + CATEGORY_SEPARATOR
+            inside = np.array(
+                [name == path or name.startswith(below) for name in self.categories.names] + [False]
+            )
+            # Code -1 (no category) reads the last element, which is False.
+            mask = inside[self.category_codes]
+            if len(self._category_masks) < 1000:
+                self._category_masks[path] = mask
+        return mask
+
+    def newest_first(self) -> Int32Array:
+        """Eligible products with a date of publication, newest first, ties by row."""
+        if self._newest_first is None:
+            rows = np.flatnonzero(self.eligible & (self.published_at_s > 0))
+            order = np.argsort(-self.published_at_s[rows], kind="stable")
+            self._newest_first = rows[order].astype(np.int32)
+        return self._newest_first
+
+    def card(self, row: int) -> dict[str, Any]:
+        """The product card as a dictionary."""
+        card: dict[str, Any] = orjson.loads(self.cards[row] + b"}")
+        return card
+
+
+def snapshot_apply(before: CatalogSnapshot, rows: list[ProductRow]) -> CatalogSnapshot:
+    """A new snapshot with some products added or changed. The old one stays valid.
+
+    Costs a copy of the arrays and of the lists of pointers (about 5 ms for 100,000 products) plus
+    about 5 µs for each given product.
+    """
+    if not rows:
+        return before
+    known = before.rows_of([row.product_id for row in rows])
+    n_before = len(before)
+    places = known.astype(np.int64)
+    is_new = known < 0
+    places[is_new] = n_before + np.arange(int(is_new.sum()))
+    n_after = n_before + int(is_new.sum())
+
+    external_ids = before.external_ids + [""] * (n_after - n_before)
+    cards = before.cards + [b""] * (n_after - n_before)
+    row_of_external = before.row_of_external.copy()
+    for place, row in zip(places.tolist(), rows, strict=True):
+        external_ids[place] = row.external_id
+        cards[place] = _card(row)
+        row_of_external[row.external_id] = place
+
+    eligible = _grown(before.eligible, n_after)
+    eligible[places] = eligible_items(
+        np.array([row.available for row in rows]),
+        hidden=np.array([not row.shown for row in rows]),
+        priced=np.array([row.price_minor is not None and row.price_minor > 0 for row in rows]),
+    )
+    product_ids = _grown(before.product_ids, n_after)
+    product_ids[places] = [row.product_id for row in rows]
+    price_minor = _grown(before.price_minor, n_after)
+    price_minor[places] = [-1 if row.price_minor is None else row.price_minor for row in rows]
+    published_at_s = _grown(before.published_at_s, n_after)
+    published_at_s[places] = [
+        int(row.published_at.timestamp()) if row.published_at else 0 for row in rows
+    ]
+    brand_codes = _grown(before.brand_codes, n_after)
+    brand_codes[places] = [before.brands.encode(row.brand) for row in rows]
+    category_codes = _grown(before.category_codes, n_after)
+    category_codes[places] = [before.categories.encode(row.category_path) for row in rows]
+    order = np.argsort(product_ids, kind="stable")
+    newest = max(row.updated_at for row in rows)
+    return CatalogSnapshot(
+        product_ids=product_ids,
+        eligible=eligible,
+        price_minor=price_minor,
+        published_at_s=published_at_s,
+        brand_codes=brand_codes,
+        category_codes=category_codes,
+        external_ids=external_ids,
+        cards=cards,
+        row_of_external=row_of_external,
+        brands=before.brands,
+        categories=before.categories,
+        newest_update=max(newest, before.newest_update) if before.newest_update else newest,
+        _sorted_ids=product_ids[order],
+        _sorted_rows=order.astype(np.int32),
+    )
+
+
+def _card(row: ProductRow) -> bytes:
+    price = price_text(row.price_minor, row.currency) if row.price_minor is not None else None
+    list_price = (
+        price_text(row.list_price_minor, row.currency)
+        if row.list_price_minor is not None and row.list_price_minor > (row.price_minor or 0)
+        else price
+    )
+    return orjson.dumps(
+        {
+            "product_id": row.external_id,
+            "title": row.title,
+            "url": row.url,
+            "image_url": row.image_url,
+            "price": price,
+            "list_price": list_price,
+            "currency": row.currency,
+            "brand": row.brand,
+            "category": row.category_path,
+        }
+    )[:-1]
+
+
+def _grown(array: npt.NDArray[ScalarT], n: int) -> npt.NDArray[ScalarT]:
+    grown = np.zeros(n, array.dtype)
+    grown[: len(array)] = array
+    return grown

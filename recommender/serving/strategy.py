@@ -1,0 +1,99 @@
+"""The document of a strategy version: what a merchant can say, validated."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+import msgspec
+
+SOURCE_NAMES = (
+    "bought_together",
+    "also_viewed",
+    "for_you",
+    "similar_content",
+    "trending",
+    "bestsellers",
+    "buy_again",
+    "new_arrivals",
+    "recently_viewed",
+)
+FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals")
+
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Cap = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class InvalidStrategyError(ValueError):
+    """The document can't be a strategy; the message says where and why."""
+
+
+class SourceWeight(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much a source says. Weights are relative: 2 and 2 are the same as .5 and .5."""
+
+    source: str
+    weight: Annotated[float, msgspec.Meta(gt=0.0, le=100.0)]
+
+
+class Exclusions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Products that a shopper should not be shown here."""
+
+    in_cart: bool = True
+    purchased: bool = False
+    viewed: bool = False
+
+
+class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a placement does.
+
+    Attributes
+    ----------
+    sources
+        With their weights; at least one.
+    diversity
+        0 orders by relevance alone, 1 by difference alone (MMR's trade-off).
+    max_per_brand, max_per_category
+        Caps on the answer; None means no cap. A category is the deepest level of the path.
+    same_category
+        Only products of the category in view, or of the category of the product in view.
+    exclude
+        See `Exclusions`.
+    fallback
+        Sources that fill an answer below the placement's minimum, in this order.
+    """
+
+    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=12)]
+    diversity: Share = 0.2
+    max_per_brand: Cap | None = None
+    max_per_category: Cap | None = None
+    same_category: bool = False
+    exclude: Exclusions = Exclusions()
+    fallback: tuple[str, ...] = ("trending", "bestsellers")
+
+
+def strategy_parse(document: dict[str, Any]) -> StrategyDocument:
+    """Read a stored or submitted document.
+
+    Raises
+    ------
+    InvalidStrategyError
+        A field is missing, unknown, out of range, or names a source that doesn't exist.
+    """
+    try:
+        parsed = msgspec.convert(document, StrategyDocument)
+    except msgspec.ValidationError as error:
+        raise InvalidStrategyError(str(error)) from error
+    for entry in parsed.sources:
+        if entry.source not in SOURCE_NAMES:
+            raise InvalidStrategyError(f"There is no source {entry.source!r}")
+    for name in parsed.fallback:
+        if name not in FALLBACK_NAMES:
+            raise InvalidStrategyError(
+                f"{name!r} can't be a fallback; choose of {', '.join(FALLBACK_NAMES)}"
+            )
+    return parsed
+
+
+def strategy_digest(document: StrategyDocument) -> str:
+    """SHA-256 of the canonical form: equal documents have equal digests."""
+    return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()

@@ -1,0 +1,38 @@
+"""A pytest plugin: real, throw-away PostgreSQL and Valkey for the whole run.
+
+Loaded with `-p tests.servers` before Django's settings, which read the addresses from the
+environment. The process that was called starts the servers; xdist's workers inherit them and take
+a database of their own on each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from recommender.config import embedded
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """Start the servers, unless the caller brought some."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker:
+        number = int(worker.removeprefix("gw")) + 1
+        os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], number)
+    elif not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
+        running = embedded.temporary()
+        servers = running.__enter__()
+        os.environ.update(servers.environment())
+        early_config.add_cleanup(lambda: running.__exit__(None, None, None))
+    yield
+
+
+def _with_database(url: str, number: int) -> str:
+    """The same server, another of its numbered databases."""
+    if urlsplit(url).scheme == "unix":
+        return f"{url.partition('?')[0]}?db={number}"
+    return f"{url.rpartition('/')[0]}/{number}"
