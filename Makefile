@@ -1,6 +1,8 @@
 # Vitrine. `make` lists what there is.
 
-PYTHON ?= python3
+# The first Python that is new enough; bootstrap.py says so if there is none.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p $(NEW_ENOUGH) && echo $$p && exit; done; echo python3)
 YES ?= 0
 
 PY   := .venv/bin/python

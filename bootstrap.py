@@ -138,28 +138,26 @@ def pip_install(requirements: Path) -> None:
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--requirement"]
     lines: list[str] = []
     started = time.monotonic()
-    with (
-        Waiting("Installing") as waiting,
-        subprocess.Popen(
+    seen = 0
+    # Two statements, and not one in parentheses, which a Python before 3.9 can't even read.
+    with Waiting("Installing") as waiting:  # noqa: SIM117
+        with subprocess.Popen(
             [*command, str(requirements)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        ) as pip,
-    ):
-        assert pip.stdout is not None  # noqa: S101
-        seen = 0
-        for line in pip.stdout:
-            lines.append(line.rstrip())
-            if line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring ")):
-                seen += 1
-                waiting.show(f"Downloading {min(seen, total)} of {total} packages")
-            elif line.startswith("Installing collected packages"):
-                waiting.show(
-                    lambda: f"Installing {min(count_installed(), total)} of {total} packages"
-                )
+        ) as pip:
+            for line in pip.stdout or []:
+                lines.append(line.rstrip())
+                if line.startswith(("Collecting ", "Requirement already satisfied", "Ignoring ")):
+                    seen += 1
+                    waiting.show(f"Downloading {min(seen, total)} of {total} packages")
+                elif line.startswith("Installing collected packages"):
+                    waiting.show(
+                        lambda: f"Installing {min(count_installed(), total)} of {total} packages"
+                    )
     if pip.returncode != 0:
         raise InstallError(why_pip_failed(lines))
     say(f"Installed {total} packages in {time.monotonic() - started:.0f} s.")
@@ -175,16 +173,20 @@ def why_pip_failed(lines: list[str]) -> str:
     machine = f"Python {sys.version_info.major}.{sys.version_info.minor} on {platform.system()} {platform.machine()}"
     missing = re.search(r"No matching distribution found for ([\w.-]+)(?:==([\w.]+))?", text)
     if "No space left on device" in text:
-        return f"The disk is full: free at least 2 GB on the disk of {PROJECT} and start again."
-    if any(word in text for word in NETWORK_WORDS):
+        return f"The disk is full: free at least 2 GB on the disk of {PROJECT}."
+    # A registry that answers nothing, not even for the first package, isn't there.
+    silent = missing and not re.search(
+        r"^ +(Downloading|Using cached|Processing) ", text, re.MULTILINE
+    )
+    if silent or any(word in text for word in NETWORK_WORDS):
         return (
             "The package registry can't be reached: check the network, or pip's settings (`pip config list`),"
             " and start again; what was downloaded is kept."
         )
     if missing:
         return (
-            f"The package {missing[1]} {missing[2] or ''} has no ready-made wheel for {machine} in the registry that pip"
-            " uses: take Python 3.11, 3.12 or 3.13 on 64-bit Linux or macOS (`make demo PYTHON=python3.12`)."
+            f"The package {missing[1]} {missing[2] or ''} has no ready-made wheel for {machine} in the registry"
+            " that pip uses: take Python 3.11, 3.12 or 3.13 on 64-bit Linux or macOS (`make demo PYTHON=python3.12`)."
         )
     if "DO NOT MATCH THE HASHES" in text:
         return "A downloaded package is not the one that was locked: run `pip cache purge` and start again."

@@ -7,12 +7,16 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from catalog.services.partitions import partitions_ensure
+from catalog.services.partitions import partitions_ensure, partitions_relieve
 
 
 @shared_task(name="catalog.tasks.prepare_partitions")
 def prepare_partitions() -> None:
-    """Make this month's partitions and those of the next two. Does nothing a second time."""
+    """Make the partitions of this month, of the next two, and of all rows that have none.
+
+    Does nothing a second time.
+    """
     today = timezone.now().date()
     # 62 days after the first of a month are always in the second month after it.
     partitions_ensure(first=today, last=today.replace(day=1) + timedelta(days=62))
+    partitions_relieve()

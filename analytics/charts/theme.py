@@ -37,7 +37,7 @@ def figure(traces: list[Trace], y_titles: list[str], *, percent: frozenset[int] 
     height = (1 - gap * (n - 1)) / n
     layout: dict[str, Any] = {
         "autosize": True,
-        "margin": {"l": 58, "r": 8, "t": 8, "b": 28},
+        "margin": {"l": 58, "r": 8, "t": 8, "b": 32},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "var(--font-sans)", "size": 12, "color": _TEXT},
@@ -61,6 +61,7 @@ def figure(traces: list[Trace], y_titles: list[str], *, percent: frozenset[int] 
             "fixedrange": True,
             "hoverformat": "%a %-d %b %Y",
             "nticks": 7,
+            "tickformat": "%-d %b",
         },
     }
     for i, title in enumerate(y_titles):

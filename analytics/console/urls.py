@@ -8,5 +8,5 @@ from analytics.console import overview
 
 urlpatterns = [
     path("overview/", overview.overview, name="console-overview"),
-    path("overview/events/", overview.latest, name="console-latest-events"),
+    path("overview/events/", overview.latest_events_list, name="console-latest-events"),
 ]

@@ -27,7 +27,7 @@ class Change:
     >>> change(112, 100).words, change(50, 200).words, change(1001, 1000).words
     ('12 % more', '75 % less', 'unchanged')
     >>> change(3, 0).words, change(None, 5).direction, change(0, 0).words
-    ('none before', 'unknown', 'unchanged')
+    ('none before', 'unknown', 'none before either')
     >>> change(900, 100).words
     '9 times as much'
     """
@@ -39,10 +39,10 @@ class Change:
     def words(self) -> str:
         if self.direction == "unknown":
             return "nothing to compare with"
+        if self.lift is None:
+            return "none before either" if self.direction == "even" else "none before"
         if self.direction == "even":
             return "unchanged"
-        if self.lift is None:
-            return "none before"
         if self.lift >= 2:
             return f"{self.lift + 1:.0f} times as much"
         return f"{abs(self.lift) * 100:.0f} % {'more' if self.lift > 0 else 'less'}"
@@ -53,7 +53,7 @@ def change(now: float | None, before: float | None) -> Change:
     if now is None or before is None:
         return Change("unknown", None)
     if before == 0:
-        return Change("up", None) if now > 0 else Change("even", 0.0)
+        return Change("up", None) if now > 0 else Change("even", None)
     lift = (now - before) / abs(before)
     if abs(lift) < _EVEN:
         return Change("even", lift)

@@ -37,10 +37,11 @@ class DailyRollup(models.Model):
 
 
 class ShopperDay(models.Model):
-    """A shopper was seen on a day, and bought or not.
+    """A shopper on a day: whether a visit was recorded, and whether something was bought.
 
     Distinct shoppers of a month are not the sum of those of its days: this is what they are
-    counted from.
+    counted from. An order without a visit came from elsewhere (an import, a till) and says nothing
+    of conversion.
     """
 
     pk = models.CompositePrimaryKey("store_id", "day", "shopper_id")
@@ -51,6 +52,7 @@ class ShopperDay(models.Model):
     shopper = models.ForeignKey(
         Shopper, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
     )
+    visited = models.BooleanField(help_text="Some event that is no purchase")
     bought = models.BooleanField()
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from typing import LiteralString
 
 from django.db import connection
 from django.db.models import Max, Min
@@ -15,7 +16,15 @@ from catalog.models import Store
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Sums over one or more days; shoppers and buyers are distinct over all of them."""
+    """Sums over one or more days.
+
+    Attributes
+    ----------
+    n_shoppers, n_buyers
+        Distinct shoppers of any event, and of a purchase.
+    n_visitors, n_converted
+        Distinct shoppers with a recorded visit, and those of them who bought on such a day.
+    """
 
     n_events: int = 0
     n_views: int = 0
@@ -30,6 +39,8 @@ class Figures:
     n_empty: int = 0
     n_shoppers: int = 0
     n_buyers: int = 0
+    n_visitors: int = 0
+    n_converted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,8 @@ class RollupState:
 
 
 # Distinct counts can't be summed; everything else can.
-_SUMMED = tuple(f.name for f in fields(Figures) if f.name not in ("n_shoppers", "n_buyers"))
+_DISTINCT = ("n_shoppers", "n_buyers", "n_visitors", "n_converted")
+_SUMMED = tuple(f.name for f in fields(Figures) if f.name not in _DISTINCT)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)::bigint" for name in _SUMMED)
 
 
@@ -66,97 +78,72 @@ def rollup_state(*, store: Store) -> RollupState:
 
 def period_figures(*, store: Store, period: Period) -> tuple[Figures, Figures]:
     """The period and the one before it. Two queries."""
-    parameters = {
-        "store": store.pk,
-        "first": period.first,
-        "last": period.last,
-        "before": period.before.first,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT day >= %(first)s, {_SUMS} FROM analytics_dailyrollup"
-            " WHERE store_id = %(store)s AND day BETWEEN %(before)s AND %(last)s GROUP BY 1",
-            parameters,
-        )
-        sums = {is_now: row for is_now, *row in cursor.fetchall()}
-        cursor.execute(
-            """
-            SELECT count(*) FILTER (WHERE seen), count(*) FILTER (WHERE bought),
-              count(*) FILTER (WHERE seen_before), count(*) FILTER (WHERE bought_before)
-            FROM (
-              SELECT bool_or(day >= %(first)s) AS seen,
-                bool_or(day >= %(first)s AND bought) AS bought,
-                bool_or(day < %(first)s) AS seen_before,
-                bool_or(day < %(first)s AND bought) AS bought_before
-              FROM analytics_shopperday
-              WHERE store_id = %(store)s AND day BETWEEN %(before)s AND %(last)s
-              GROUP BY shopper_id
-            ) AS shoppers
-            """,
-            parameters,
-        )
-        n_seen, n_bought, n_seen_before, n_bought_before = cursor.fetchone() or (0, 0, 0, 0)
-    return (
-        _figures(sums.get(True), n_seen, n_bought),
-        _figures(sums.get(False), n_seen_before, n_bought_before),
-    )
+    now, before = _figures_by_part(
+        store, "CASE WHEN day >= %(split)s THEN 0 ELSE 1 END", period.before.first, period.last,
+        {"split": period.first}, n_parts=2,
+    )  # fmt: skip
+    return now, before
 
 
 def day_figures(*, store: Store, day: date) -> Figures:
-    """One day, complete or not; a day without a row has no events. One query."""
-    row = DailyRollup.objects.filter(store=store, day=day).values_list(
-        *_SUMMED, "n_shoppers", "n_buyers"
-    )
-    for found in row:
-        return _figures(list(found[:-2]), *found[-2:])
-    return Figures()
+    """One day, complete or not; a day without a row has no events. Two queries."""
+    return _figures_by_part(store, "0", day, day, {}, n_parts=1)[0]
 
 
 def bucket_figures(*, store: Store, period: Period, bucket_days: int) -> list[Bucket]:
     """The period and the one before it in buckets, oldest first, ending with the period's last day.
 
     Whole buckets only: what doesn't fill one at the far end is left out, the same number in both
-    periods. Days without events are zeros. One query, two for buckets of several days.
+    periods. Days without events are zeros. Two queries.
     """
-    n_buckets = period.n_days // bucket_days
-    sums: dict[int, list[int]] = {}
-    shoppers: dict[int, tuple[int, int]] = {}
-    parameters = {
-        "store": store.pk,
-        "last": period.last,
-        "first": period.last - timedelta(days=2 * n_buckets * bucket_days - 1),
-        "bucket": bucket_days,
-    }
-    where = "WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT (%(last)s - day) / %(bucket)s, {_SUMS}, sum(n_shoppers)::bigint,"
-            f" sum(n_buyers)::bigint FROM analytics_dailyrollup {where} GROUP BY 1",
-            parameters,
-        )
-        for number, *row in cursor.fetchall():
-            sums[number], shoppers[number] = row[:-2], (row[-2], row[-1])
-        if bucket_days > 1:
-            cursor.execute(
-                f"""
-                SELECT number, count(*), count(*) FILTER (WHERE bought)
-                FROM (
-                  SELECT (%(last)s - day) / %(bucket)s AS number, bool_or(bought) AS bought
-                  FROM analytics_shopperday {where} GROUP BY 1, shopper_id
-                ) AS shoppers
-                GROUP BY 1
-                """,
-                parameters,
-            )
-            shoppers = {number: (seen, bought) for number, seen, bought in cursor.fetchall()}
+    n_parts = 2 * (period.n_days // bucket_days)
+    first = period.last - timedelta(days=n_parts * bucket_days - 1)
+    parts = _figures_by_part(
+        store, "(%(last)s - day) / %(bucket)s", first, period.last,
+        {"bucket": bucket_days}, n_parts=n_parts,
+    )  # fmt: skip
     buckets = []
-    for number in reversed(range(2 * n_buckets)):
+    for number in reversed(range(n_parts)):
         last = period.last - timedelta(days=number * bucket_days)
-        figures = _figures(sums.get(number), *shoppers.get(number, (0, 0)))
-        buckets.append(Bucket(last - timedelta(days=bucket_days - 1), last, figures))
+        buckets.append(Bucket(last - timedelta(days=bucket_days - 1), last, parts[number]))
     return buckets
 
 
-def _figures(row: list[int] | None, n_shoppers: int, n_buyers: int) -> Figures:
-    summed = dict(zip(_SUMMED, row, strict=True)) if row else {}
-    return Figures(**summed, n_shoppers=n_shoppers, n_buyers=n_buyers)
+def _figures_by_part(
+    store: Store,
+    part: LiteralString,
+    first: date,
+    last: date,
+    parameters: dict[str, object],
+    *,
+    n_parts: int,
+) -> list[Figures]:
+    """Figures of the days from first to last, by an SQL expression from a day to 0 … n_parts-1."""
+    values = {"store": store.pk, "first": first, "last": last, **parameters}
+    where = "WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {part}, {_SUMS} FROM analytics_dailyrollup {where} GROUP BY 1", values
+        )
+        sums = {number: row for number, *row in cursor.fetchall()}
+        cursor.execute(
+            f"""
+            SELECT part, count(*), count(*) FILTER (WHERE bought),
+              count(*) FILTER (WHERE visited), count(*) FILTER (WHERE converted)
+            FROM (
+              SELECT {part} AS part, bool_or(bought) AS bought, bool_or(visited) AS visited,
+                bool_or(visited AND bought) AS converted
+              FROM analytics_shopperday {where} GROUP BY 1, shopper_id
+            ) AS shoppers
+            GROUP BY 1
+            """,
+            values,
+        )
+        distinct = {number: row for number, *row in cursor.fetchall()}
+    return [
+        Figures(
+            **dict(zip(_SUMMED, sums.get(number, ()), strict=False)),
+            **dict(zip(_DISTINCT, distinct.get(number, ()), strict=False)),
+        )
+        for number in range(n_parts)
+    ]

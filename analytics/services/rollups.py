@@ -155,8 +155,9 @@ WHERE store_id = %(store)s
 """
 
 _SHOPPER_DAYS = f"""
-INSERT INTO analytics_shopperday (store_id, day, shopper_id, bought)
-SELECT %(store)s, (occurred_at AT TIME ZONE %(zone)s)::date, shopper_id, bool_or(type = {EventType.PURCHASE.value})
+INSERT INTO analytics_shopperday (store_id, day, shopper_id, visited, bought)
+SELECT %(store)s, (occurred_at AT TIME ZONE %(zone)s)::date, shopper_id,
+  bool_or(type <> {EventType.PURCHASE.value}), bool_or(type = {EventType.PURCHASE.value})
 {_EVENTS}
 GROUP BY 2, 3
 """
@@ -208,21 +209,23 @@ WITH days AS (
     AND (delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
   GROUP BY 1
 )
-INSERT INTO analytics_dailyrollup (
-  store_id, day, n_events, n_views, n_carts, n_orders, n_units, n_shoppers, n_buyers,
-  revenue_minor, n_recommendations, n_recommendation_views, n_recommendation_clicks,
-  n_fallbacks, n_empty, computed_at
-)
-SELECT %(store)s, day, coalesce(n_events, 0), coalesce(n_views, 0), coalesce(n_carts, 0),
+SELECT day, coalesce(n_events, 0), coalesce(n_views, 0), coalesce(n_carts, 0),
   coalesce(n_orders, 0), coalesce(n_units, 0), coalesce(n_shoppers, 0), coalesce(n_buyers, 0),
   coalesce(revenue_minor, 0), coalesce(n_recommendations, 0), coalesce(n_seen, 0),
-  coalesce(n_clicks, 0), coalesce(n_fallbacks, 0), coalesce(n_empty, 0), %(now)s
+  coalesce(n_clicks, 0), coalesce(n_fallbacks, 0), coalesce(n_empty, 0)
 FROM days
   LEFT JOIN by_event USING (day)
   LEFT JOIN by_order USING (day)
   LEFT JOIN by_shopper USING (day)
   LEFT JOIN by_impression USING (day)
 """
+
+
+_DAY_COLUMNS = (
+    "day", "n_events", "n_views", "n_carts", "n_orders", "n_units", "n_shoppers", "n_buyers",
+    "revenue_minor", "n_recommendations", "n_recommendation_views", "n_recommendation_clicks",
+    "n_fallbacks", "n_empty",
+)  # fmt: skip
 
 
 def _count(store: Store, days: list[date], now: datetime) -> None:
@@ -232,10 +235,15 @@ def _count(store: Store, days: list[date], now: datetime) -> None:
         "days": days,
         "first": min(days),
         "last": max(days),
-        "now": now,
     }
     ShopperDay.objects.filter(store=store, day__in=days).delete()
     DailyRollup.objects.filter(store=store, day__in=days).delete()
     with connection.cursor() as cursor:
         cursor.execute(_SHOPPER_DAYS, parameters)
+        # Read here and written below: PostgreSQL counts with all cores only where it doesn't write.
         cursor.execute(_DAYS, parameters)
+        rows = cursor.fetchall()
+    DailyRollup.objects.bulk_create(
+        DailyRollup(store=store, computed_at=now, **dict(zip(_DAY_COLUMNS, row, strict=True)))
+        for row in rows
+    )

@@ -64,7 +64,8 @@ def authenticate(
 def refuse_key_in_url(request: HttpRequest) -> None:
     """URLs are kept in logs, histories and referrers: a key there is a leaked key."""
     query = request.META.get("QUERY_STRING", "")
-    if "key" not in query and "token" not in query and "k_" not in query:
+    lower = query.lower()
+    if "key" not in lower and "token" not in lower and "k_" not in lower:
         return
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name.lower() in KEY_PARAMETERS or KEY.fullmatch(value):
@@ -125,7 +126,7 @@ def cors_headers(request: HttpRequest, key: ResolvedKey | None) -> dict[str, str
     return {**headers, "Access-Control-Allow-Origin": "*"}
 
 
-def preflight_response(request: HttpRequest) -> HttpResponse:
+def preflight_response(_request: HttpRequest) -> HttpResponse:
     """The answer to OPTIONS. It carries no key, so the origin is judged with the call itself."""
     response = HttpResponse(status=204)
     response.headers["Access-Control-Allow-Origin"] = "*"
@@ -155,11 +156,12 @@ class HasApiKey(BasePermission):
     """Any key; with `secret_key_required = True` on the view a secret one."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        if request.auth is None:
+        key: ResolvedKey | None = request.auth  # type: ignore[assignment]
+        if key is None:
             raise KeyRefused(
                 ErrorCode.KEY_MISSING, "Send the header `Authorization: Bearer pk_…` or `sk_…`."
             )
-        if getattr(view, "secret_key_required", False) and not request.auth.is_secret:
+        if getattr(view, "secret_key_required", False) and not key.is_secret:
             raise KeyRefused(
                 ErrorCode.SECRET_KEY_REQUIRED, "Call this from your server, with a secret key."
             )

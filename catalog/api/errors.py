@@ -30,9 +30,9 @@ class ErrorCode(StrEnum):
     KEY_MISSING = "key_missing"
     KEY_MALFORMED = "key_malformed"
     KEY_UNKNOWN = "key_unknown"
-    SECRET_KEY_IN_BODY = "secret_key_in_body"
-    SECRET_KEY_IN_BROWSER = "secret_key_in_browser"
-    SECRET_KEY_REQUIRED = "secret_key_required"
+    SECRET_KEY_IN_BODY = "secret_key_in_body"  # noqa: S105
+    SECRET_KEY_IN_BROWSER = "secret_key_in_browser"  # noqa: S105
+    SECRET_KEY_REQUIRED = "secret_key_required"  # noqa: S105
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -153,9 +153,7 @@ def json_response(
 
 
 def error_document(error: ApiError) -> dict[str, Any]:
-    return {
-        "error": {"code": error.code.value, "message": error.message, "fields": error.fields}
-    }
+    return {"error": {"code": error.code.value, "message": error.message, "fields": error.fields}}
 
 
 def error_response(error: ApiError, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -194,22 +192,20 @@ def api_error_of(error: Exception) -> ApiError | None:
     return None
 
 
-def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
+def exception_handler(error: Exception, _context: Mapping[str, Any]) -> Response | None:
     """DRF's hook: every refusal leaves in the envelope, a mistake goes on to the 500 page."""
     api_error = api_error_of(error)
     if api_error is None:
         return None
-    return Response(
-        error_document(api_error), status=api_error.status, headers=api_error.headers
-    )
+    return Response(error_document(api_error), status=api_error.status, headers=api_error.headers)
 
 
 def _from_drf(error: Exception, code: ErrorCode) -> ApiError:
     headers: dict[str, str] = {}
     if code is ErrorCode.KEY_MISSING:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, drf.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(int(error.wait) + 1)
+    if isinstance(error, drf.Throttled):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(error, drf.ValidationError):
         return ApiError(code, fields=_flat_fields(error.detail), headers=headers)
     detail = error.detail if isinstance(error, drf.APIException) else None

@@ -30,11 +30,8 @@ class ConsoleRequest(HttpRequest):
 
     user: User
     member: Member
+    store: Store
     htmx: HtmxDetails
-
-    @property
-    def store(self) -> Store:
-        return self.member.store
 
 
 View = Callable[..., HttpResponse]
@@ -67,7 +64,7 @@ def member_page(
                 f" this needs {' or '.join(sorted(Member.Role(role).label.lower() for role in roles))}."
             )
         console_request = cast(ConsoleRequest, request)
-        console_request.member = member
+        console_request.member, console_request.store = member, member.store
         with timezone.override(ZoneInfo(member.store.time_zone)):
             return view(console_request, *args, **kwargs)
 

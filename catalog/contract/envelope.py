@@ -1,6 +1,6 @@
-"""The body of a post of events, cut into its events without reading them yet.
+"""The body of a batch, cut into its entries without reading them yet.
 
-One bad event must not fail its batch. So the events are cut out as bytes and decoded one by one,
+One bad event must not fail its batch. So the entries are cut out as bytes and decoded one by one,
 and if the decoder can't even find their ends (half a surrogate pair, NaN, brackets nested ten
 thousand deep), a scanner that only knows strings and brackets does.
 """
@@ -24,15 +24,16 @@ class EnvelopeRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A post of events: the key of a beacon, the sender's clock, the events as JSON."""
+    """A batch: the key of a beacon, the sender's clock, each entry as JSON."""
 
     key: str | None
     sent_at: object
-    events: list[bytes]
+    entries: list[bytes]
 
 
 class _Envelope(msgspec.Struct):
     events: list[msgspec.Raw] | None = None
+    products: list[msgspec.Raw] | None = None
     key: str | None = None
     sent_at: Any = None
 
@@ -40,19 +41,25 @@ class _Envelope(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Envelope)
 
 
-def envelope_parse(body: bytes) -> Envelope:
-    """Cut a body into its events.
+def envelope_parse(body: bytes, *, member: str) -> Envelope:
+    """Cut a body into its entries.
+
+    Parameters
+    ----------
+    member
+        The list to cut: "events" or "products".
 
     Raises
     ------
     EnvelopeRefused
-        It isn't a JSON object with a list `events`.
+        It isn't a JSON object with such a list.
 
     Examples
     --------
-    >>> envelope_parse(b'{"events": [{"type": "search"}, 7]}').events
+    >>> envelope_parse(b'{"events": [{"type": "search"}, 7]}', member="events").entries
     [b'{"type": "search"}', b'7']
-    >>> envelope_parse(b'{"events": [{"price": NaN}, {"type": "search"}]}').events
+    >>> body = b'{"events": [{"price": NaN}, {"type": "search"}]}'
+    >>> envelope_parse(body, member="events").entries
     [b'{"price": NaN}', b'{"type": "search"}']
     """
     try:
@@ -61,31 +68,32 @@ def envelope_parse(body: bytes) -> Envelope:
         message, _, path = str(error).partition(" - at `$")
         raise EnvelopeRefused(message, path.strip(".`")) from error
     except (msgspec.DecodeError, RecursionError):
-        return _scan(body)
-    if found.events is None:
-        raise EnvelopeRefused("is missing", "events")
-    return Envelope(found.key, found.sent_at, [bytes(event) for event in found.events])
+        return _scan(body, member.encode())
+    entries: list[msgspec.Raw] | None = getattr(found, member)
+    if entries is None:
+        raise EnvelopeRefused("is missing", member)
+    return Envelope(found.key, found.sent_at, [bytes(entry) for entry in entries])
 
 
 # Strings, also one that never ends (or the search would start again at each of its quotes), and
 # the characters that give JSON its shape.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
-_MEMBER = re.compile(rb'"(events|key|sent_at)"\s*:\s*(.*)', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_MEMBER = re.compile(rb'"(events|products|key|sent_at)"\s*:\s*(.*)', re.DOTALL)
 
 
-def _scan(body: bytes) -> Envelope:
+def _scan(body: bytes, wanted: bytes) -> Envelope:
     members: dict[bytes, bytes] = {}
     for part in _parts(body.strip(), b"{"):
         member = _MEMBER.fullmatch(part)
         if member is not None:
             members[member[1]] = member[2]
-    if b"events" not in members:
-        raise EnvelopeRefused("is missing", "events")
+    if wanted not in members:
+        raise EnvelopeRefused("is missing", wanted.decode())
     key = _value(members.get(b"key"))
     return Envelope(
         key if isinstance(key, str) else None,
         _value(members.get(b"sent_at")),
-        _parts(members[b"events"], b"["),
+        _parts(members[wanted], b"["),
     )
 
 

@@ -7,70 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
 
 from catalog.contract import event_names, limits
-from catalog.contract.envelope import nesting_depth
 from catalog.contract.money import AmountRefused, minor_units
-
-T = TypeVar("T")
+from catalog.contract.verdicts import CODES, Code, Refused, Remark, decode, refuse
 
 # Whose consent was denied is counted under this one shopper, and under no session.
 ANONYMOUS = "anonymous"
-
-
-class EventCode(StrEnum):
-    """Why an event was refused, or what was left out of one that was accepted."""
-
-    NOT_JSON = "not_json"
-    TOO_LARGE = "too_large"
-    NUL_CHARACTER = "nul_character"
-    MISSING = "missing"
-    WRONG_TYPE = "wrong_type"
-    TOO_LONG = "too_long"
-    TOO_MANY = "too_many"
-    OUT_OF_RANGE = "out_of_range"
-    UNKNOWN_TYPE = "unknown_type"
-    UNREADABLE_TIME = "unreadable_time"
-    TOO_OLD = "too_old"
-    IN_FUTURE = "in_future"
-    # Warnings: the event is stored.
-    RECOMMENDATION_UNKNOWN = "recommendation_unknown"
-    CURRENCY_MISMATCH = "currency_mismatch"
-    SENT_AT_IGNORED = "sent_at_ignored"
-
-
-EVENT_CODES: dict[EventCode, str] = {
-    EventCode.NOT_JSON: "The event isn't a JSON object, or not valid JSON.",
-    EventCode.TOO_LARGE: "The event has more than 32 KiB.",
-    EventCode.NUL_CHARACTER: "A text holds a NUL character.",
-    EventCode.MISSING: "The event's type needs this member.",
-    EventCode.WRONG_TYPE: "The member has the wrong JSON type.",
-    EventCode.TOO_LONG: "The text has too many characters.",
-    EventCode.TOO_MANY: "Too many products or properties.",
-    EventCode.OUT_OF_RANGE: "The number lies outside what is possible.",
-    EventCode.UNKNOWN_TYPE: "No event is called that.",
-    EventCode.UNREADABLE_TIME: "Neither ISO 8601 nor milliseconds since 1970.",
-    EventCode.TOO_OLD: "Older than a browser's event may be, or the device's clock isn't set.",
-    EventCode.IN_FUTURE: "More than 24 hours ahead of our clock.",
-    EventCode.RECOMMENDATION_UNKNOWN: "Warning: this store never gave out that recommendation id;"
-    " the event is stored without it.",
-    EventCode.CURRENCY_MISMATCH: "Warning: not the store's currency; stored without prices.",
-    EventCode.SENT_AT_IGNORED: "Warning: `sent_at` is no clock; times are taken as they are.",
-}
-
-
-class Remark(msgspec.Struct, frozen=True):
-    """A refusal of, or a warning about, the event at `index` of the batch."""
-
-    index: int
-    code: str
-    field: str
-    message: str
 
 
 class LineDraft(msgspec.Struct, frozen=True):
@@ -198,8 +145,6 @@ class _Event(msgspec.Struct):
 
 _decoder = msgspec.json.Decoder(_Event)
 
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _CONSENT = {None: None, "unknown": None, "granted": 1, "denied": 0}
 
@@ -213,11 +158,6 @@ _MAX_EPOCH_MS = 100_000_000_000_000
 _FIRST_UUID7_MS = 1_577_836_800_000
 
 
-class _Refused(Exception):
-    def __init__(self, code: EventCode, field_name: str, message: str) -> None:
-        self.code, self.field, self.message = code, field_name, message
-
-
 def events_judge(raw_events: Sequence[bytes], batch: Batch) -> Judged:
     """Judge each event by itself. Never raises, whatever the bytes are.
 
@@ -228,22 +168,20 @@ def events_judge(raw_events: Sequence[bytes], batch: Batch) -> Judged:
     offset, ignored = _clock_offset(batch)
     if ignored:
         judged.warnings.append(
-            Remark(0, EventCode.SENT_AT_IGNORED, "sent_at", EVENT_CODES[EventCode.SENT_AT_IGNORED])
+            Remark(0, Code.SENT_AT_IGNORED, "sent_at", CODES[Code.SENT_AT_IGNORED])
         )
     for index, raw in enumerate(raw_events):
         try:
             judged.drafts.append(_draft(index, raw, batch, offset, judged.warnings))
-        except _Refused as refused:
-            judged.refused.append(
-                Remark(index, refused.code, refused.field[:80], refused.message[:300])
-            )
+        except Refused as refused:
+            judged.refused.append(refused.remark(index))
     return judged
 
 
 def _draft(
     index: int, raw: bytes, batch: Batch, offset: timedelta, warnings: list[Remark]
 ) -> EventDraft:
-    sent = _decode(raw)
+    sent = decode(_decoder, raw)
     kind = _kind(sent)
     consent = _consent(sent.consent)
     denied = consent == 0
@@ -251,21 +189,21 @@ def _draft(
     claimed = _claimed_at(_first(sent.occurred_at, sent.timestamp), dated_ms, batch)
     shopper_id = _id(
         "shopper_id",
-        _first(sent.shopper_id, _first(sent.anonymousId, sent.visitorId)),
+        _first(sent.shopper_id, sent.anonymousId, sent.visitorId),
         limits.ID_MAX_CHARS,
     )
     if denied:
         shopper_id = ANONYMOUS
     elif shopper_id is None:
-        _refuse(EventCode.MISSING, "shopper_id", "is missing")
+        refuse(Code.MISSING, "shopper_id", "is missing")
     session_id = _id("session_id", sent.session_id, limits.SESSION_ID_MAX_CHARS)
     query = _first(sent.query, sent.search_term)
     if kind == event_names.SEARCH and not query:
-        _refuse(EventCode.MISSING, "query", "a search needs what was searched for")
+        refuse(Code.MISSING, "query", "a search needs what was searched for")
     _check_rating(kind, sent.rating)
     if sent.properties is not None and len(sent.properties) > limits.EVENT_MAX_PROPERTIES:
-        _refuse(
-            EventCode.TOO_MANY,
+        refuse(
+            Code.TOO_MANY,
             "properties",
             f"has {len(sent.properties)} entries, at most {limits.EVENT_MAX_PROPERTIES} are kept",
         )
@@ -275,13 +213,13 @@ def _draft(
     if sent.currency is not None and sent.currency.upper() != batch.currency:
         lines = tuple(LineDraft(line.product_external_id, line.quantity) for line in lines)
         message = f"is {sent.currency[:8]!r}, the store's is {batch.currency}; prices left out"
-        warnings.append(Remark(index, EventCode.CURRENCY_MISMATCH, "currency", message))
+        warnings.append(Remark(index, Code.CURRENCY_MISMATCH, "currency", message))
     recommendation_id = None
     if sent.recommendation_id:
         recommendation_id = batch.recommendation_id_verify(sent.recommendation_id)
         if recommendation_id is None:
             message = "this store gave out no such id; the event is stored without it"
-            code = EventCode.RECOMMENDATION_UNKNOWN
+            code = Code.RECOMMENDATION_UNKNOWN
             warnings.append(Remark(index, code, "recommendation_id", message))
     return EventDraft(
         index=index,
@@ -302,51 +240,21 @@ def _draft(
     )
 
 
-# --------------------------------------------------------------------------------------- reading
+# -------------------------------------------------------------------------------- single members
 
 
-def _decode(raw: bytes) -> _Event:
-    if len(raw) > limits.EVENT_MAX_BYTES:
-        _refuse(
-            EventCode.TOO_LARGE,
-            "",
-            f"has {len(raw):,} bytes, at most {limits.EVENT_MAX_BYTES:,} are allowed",
-        )
-    # PostgreSQL holds no NUL in a text. In JSON it can only be written like this.
-    if b"\\u0000" in raw and _NUL.search(raw):
-        _refuse(EventCode.NUL_CHARACTER, "", "a text holds a NUL character")
-    # A depth that decodes here may be too deep for whoever encodes it again. Few events have so
-    # many brackets that it is worth a look.
-    if (
-        raw.count(b"{") + raw.count(b"[") > limits.EVENT_MAX_NESTING
-        and nesting_depth(raw) > limits.EVENT_MAX_NESTING
-    ):
-        _refuse(EventCode.NOT_JSON, "", f"is nested deeper than {limits.EVENT_MAX_NESTING} levels")
-    try:
-        return _decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        _refuse(EventCode.WRONG_TYPE, path.strip(".`"), message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = "half a surrogate pair" if _HALF_PAIR.search(raw) else str(error)
-        _refuse(EventCode.NOT_JSON, "", f"isn't valid JSON: {reason}")
-
-
-def _refuse(code: EventCode, field_name: str, message: str) -> NoReturn:
-    raise _Refused(code, field_name, message)
-
-
-def _first(one: T | None, other: T | None) -> T | None:
-    return other if one is None else one
+def _first(*candidates: Any) -> Any:
+    """The first that was sent."""
+    return next((each for each in candidates if each is not None), None)
 
 
 def _kind(sent: _Event) -> str:
     name = sent.type or sent.event or sent.eventType or sent.name
     if not name:
-        _refuse(EventCode.MISSING, "type", "is missing")
+        refuse(Code.MISSING, "type", "is missing")
     kind = event_names.NAME_OF.get(name)
     if kind is None:
-        _refuse(EventCode.UNKNOWN_TYPE, "type", f"{name[:60]!r} is not the name of an event")
+        refuse(Code.UNKNOWN_TYPE, "type", f"{name[:60]!r} is not the name of an event")
     return kind
 
 
@@ -354,7 +262,7 @@ def _consent(text: str | None) -> int | None:
     try:
         return _CONSENT[text]
     except KeyError:
-        _refuse(EventCode.OUT_OF_RANGE, "consent", "must be granted, denied or unknown")
+        refuse(Code.OUT_OF_RANGE, "consent", "must be granted, denied or unknown")
 
 
 def _id(name: str, value: str | int | None, max_chars: int) -> str | None:
@@ -364,7 +272,7 @@ def _id(name: str, value: str | int | None, max_chars: int) -> str | None:
     text = value if isinstance(value, str) else str(value)
     if len(text) > max_chars:
         message = f"has {len(text):,} characters, at most {max_chars} are allowed"
-        _refuse(EventCode.TOO_LONG, name, message)
+        refuse(Code.TOO_LONG, name, message)
     return text if text and not text.isspace() else None
 
 
@@ -382,9 +290,9 @@ def _event_id(value: str | int | None, batch: Batch) -> tuple[UUID, int | None]:
 def _check_rating(kind: str, rating: float | None) -> None:
     if rating is None:
         if kind == event_names.RATE_ITEM:
-            _refuse(EventCode.MISSING, "rating", "is missing")
+            refuse(Code.MISSING, "rating", "is missing")
     elif not 0 <= rating <= limits.MAX_RATING:
-        _refuse(EventCode.OUT_OF_RANGE, "rating", f"must be from 0 to {limits.MAX_RATING:g}")
+        refuse(Code.OUT_OF_RANGE, "rating", f"must be from 0 to {limits.MAX_RATING:g}")
 
 
 # ----------------------------------------------------------------------------------------- times
@@ -396,7 +304,7 @@ def _clock_offset(batch: Batch) -> tuple[timedelta, bool]:
         return timedelta(0), False
     try:
         offset = batch.received_at - _time("sent_at", batch.sent_at)
-    except _Refused:
+    except Refused:
         return timedelta(0), True
     if abs(offset) > limits.MAX_CLOCK_OFFSET:
         return timedelta(0), True
@@ -418,21 +326,19 @@ def _claimed_at(value: str | int | float | None, dated_ms: int | None, batch: Ba
     else:
         return now
     if claimed > now + limits.MAX_AHEAD:
-        _refuse(
-            EventCode.IN_FUTURE, "occurred_at", f"{claimed:%Y-%m-%d} is more than 24 hours ahead"
-        )
+        refuse(Code.IN_FUTURE, "occurred_at", f"{claimed:%Y-%m-%d} is more than 24 hours ahead")
     if batch.from_server:
         if claimed < _EPOCH:
-            _refuse(EventCode.TOO_OLD, "occurred_at", f"{claimed.year} is before 1970")
+            refuse(Code.TOO_OLD, "occurred_at", f"{claimed.year} is before 1970")
     elif claimed < _CLOCK_SET:
         message = f"{claimed.date().isoformat()}: the clock of the device isn't set"
-        _refuse(EventCode.TOO_OLD, "occurred_at", message)
+        refuse(Code.TOO_OLD, "occurred_at", message)
     elif claimed < now - limits.BROWSER_MAX_AGE:
         message = (
             f"{claimed.date().isoformat()} is more than {limits.BROWSER_MAX_AGE.days} days ago;"
             " older events need a secret key"
         )
-        _refuse(EventCode.TOO_OLD, "occurred_at", message)
+        refuse(Code.TOO_OLD, "occurred_at", message)
     return claimed
 
 
@@ -440,11 +346,11 @@ def _time(name: str, value: object) -> datetime:
     if isinstance(value, str):
         return _time_of_text(name, value)
     if not isinstance(value, int | float) or isinstance(value, bool):
-        _refuse(EventCode.UNREADABLE_TIME, name, EVENT_CODES[EventCode.UNREADABLE_TIME])
+        refuse(Code.UNREADABLE_TIME, name, CODES[Code.UNREADABLE_TIME])
     if 0 <= value < _MIN_EPOCH_MS:
-        _refuse(EventCode.UNREADABLE_TIME, name, "are these seconds? milliseconds are expected")
+        refuse(Code.UNREADABLE_TIME, name, "are these seconds? milliseconds are expected")
     if not 0 <= value < _MAX_EPOCH_MS:
-        _refuse(EventCode.UNREADABLE_TIME, name, "must be milliseconds since 1970")
+        refuse(Code.UNREADABLE_TIME, name, "must be milliseconds since 1970")
     return _EPOCH + timedelta(milliseconds=value)
 
 
@@ -455,9 +361,7 @@ def _time_of_text(name: str, text: str) -> datetime:
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        _refuse(
-            EventCode.UNREADABLE_TIME, name, f"{text[:40]!r} isn't ISO 8601 (2026-11-22T09:30:00Z)"
-        )
+        refuse(Code.UNREADABLE_TIME, name, f"{text[:40]!r} isn't ISO 8601 (2026-11-22T09:30:00Z)")
 
 
 # -------------------------------------------------------------------------------------- products
@@ -470,16 +374,16 @@ def _lines(kind: str, sent: _Event, currency: str) -> tuple[LineDraft, ...]:
         return (_line("", product_id, sent.quantity, sent.price, sent.list_price, currency),)
     if not items:
         if kind in event_names.NEEDS_PRODUCT:
-            _refuse(EventCode.MISSING, "items", f"{kind} needs a product")
+            refuse(Code.MISSING, "items", f"{kind} needs a product")
         return (LineDraft(),)
     if len(items) > limits.EVENT_MAX_PRODUCTS:
         message = f"has {len(items)} products, at most {limits.EVENT_MAX_PRODUCTS} are allowed"
-        _refuse(EventCode.TOO_MANY, "items", message)
+        refuse(Code.TOO_MANY, "items", message)
     lines = []
     for number, item in enumerate(items):
         path = f"items[{number}]."
         product_id = _product_id(
-            f"{path}product_id", _first(item.product_id, _first(item.item_id, item.id))
+            f"{path}product_id", _first(item.product_id, item.item_id, item.id)
         )
         lines.append(_line(path, product_id, item.quantity, item.price, item.list_price, currency))
     return tuple(lines)
@@ -488,7 +392,7 @@ def _lines(kind: str, sent: _Event, currency: str) -> tuple[LineDraft, ...]:
 def _product_id(path: str, value: str | int | None) -> str:
     product_id = _id(path, value, limits.ID_MAX_CHARS)
     if product_id is None:
-        _refuse(EventCode.MISSING, path, "is missing")
+        refuse(Code.MISSING, path, "is missing")
     return product_id
 
 
@@ -511,7 +415,7 @@ def _line(
 def _quantity(path: str, quantity: int | float) -> int:
     if not 1 <= quantity <= limits.MAX_QUANTITY or quantity != int(quantity):
         message = f"must be a whole number from 1 to {limits.MAX_QUANTITY:,}"
-        _refuse(EventCode.OUT_OF_RANGE, f"{path}quantity", message)
+        refuse(Code.OUT_OF_RANGE, f"{path}quantity", message)
     return int(quantity)
 
 
@@ -519,4 +423,4 @@ def _minor(path: str, amount: Decimal, currency: str) -> int:
     try:
         return minor_units(amount, currency)
     except AmountRefused as error:
-        _refuse(EventCode.OUT_OF_RANGE, path, str(error))
+        refuse(Code.OUT_OF_RANGE, path, str(error))

@@ -83,7 +83,8 @@ def cart_read(*, session: SessionBase, store: Store) -> Cart:
 
 def cart_count(session: SessionBase) -> int:
     """How many pieces the cart holds. No query."""
-    return sum(session.get(CART, {}).values())
+    wanted: Mapping[str, int] = session.get(CART, {})
+    return sum(wanted.values())
 
 
 def cart_add(*, session: SessionBase, product: Product, quantity: int) -> int:

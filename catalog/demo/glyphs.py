@@ -22,14 +22,13 @@ def _dot(x: float, y: float, radius: float = 1.2) -> str:
     return f"M{x - radius} {y}a{radius} {radius} 0 1 0 {2 * radius} 0a{radius} {radius} 0 1 0 {-2 * radius} 0"
 
 
-# The first glyph with a word in the most specific level of the category is drawn, so what is made
-# of something stands above what it is made of: soup above chicken, crackers above cheese.
+# fmt: off
 GLYPHS = (
     Glyph("soup", 50, "soup broth stew chili bouillon", "M7 23h34c0 10-6 16-12 17H19C13 39 7 33 7 23zM18 17c-2-3 2-5 0-8M24 17c-2-3 2-5 0-8M30 17c-2-3 2-5 0-8"),
     Glyph("pizza", 45, "pizza", "M24 42 8 13c10-6 22-6 32 0zM10.5 17.500c9-5 18-5 27 0" + _dot(20, 23, 2.2) + _dot(28, 25, 2.2) + _dot(24, 32, 1.8)),
     Glyph("ice-cream", 350, "ice-cream sherbet sherbts novelties popsicle sorbet gelato cones", "M15 21a9 9 0 1 1 18 0M13 21h22L24 42zM18 21l9 15M30 21l-9 15"),
     Glyph("dough", 75, "dough biscuit biscuits waffle waffles pancake pancakes mix mixes mxs baking flour meals meal corn-meal", "M24 42V15M24 15c-4-2-4-6 0-9 4 3 4 7 0 9zM24 24c-1-5-5-6-9-6 0 5 4 8 9 6zM24 24c1-5 5-6 9-6 0 5-4 8-9 6zM24 33c-1-5-5-6-9-6 0 5 4 8 9 6zM24 33c1-5 5-6 9-6 0 5-4 8-9 6z"),
-    Glyph("sandwich", 70, "sandwich sandwiches sndwch burrito wrap lunch party-tray trays", "M8 20c0-7 7-11 16-11s16 4 16 11zM7 25c3 0 3 3 6 3s3-3 5.5-3 3 3 5.5 3 3-3 5.5-3 3 3 6 3 2.5-3 5.5-3M8 33h32v2a5 5 0 0 1-5 5H13a5 5 0 0 1-5-5z"),
+    Glyph("sandwich", 70, "sandwich sandwiches sndwch burrito wrap lunch deli party-tray trays", "M8 20c0-7 7-11 16-11s16 4 16 11zM7 25c3 0 3 3 6 3s3-3 5.5-3 3 3 5.5 3 3-3 5.5-3 3 3 6 3 2.5-3 5.5-3M8 33h32v2a5 5 0 0 1-5 5H13a5 5 0 0 1-5-5z"),
     Glyph("sausage", 25, "hot-dogs hot-dog sausage sausages frankfurter frank franks links brats kielbasa bacon smoked", "M9 14c-4 4-2 8 2 9 9 2 12 6 14 14 1 5 6 6 9 2 6-7-14-31-25-25zM9 14 6 11M34 39l3 3M17 19l-3 4M25 26l-4 3"),
     Glyph("snacks", 60, "chips snacks snack snks popcorn pretzels pretzel puffs tortilla nachos salsa", "M15 7h18l-2 5c3 9 3 15 0 24l2 5H15l2-5c-3-9-3-15 0-24zM17 12h14M17 36h14" + _dot(24, 24, 4.5)),
     Glyph("cookie", 65, "cookie cookies crackers cracker cakes-rice granola bars", _dot(24, 24, 16) + _dot(18, 19, 1.7) + _dot(28, 17, 1.4) + _dot(31, 27, 1.7) + _dot(21, 30, 1.7) + _dot(24, 24, 1)),
@@ -72,7 +71,7 @@ GLYPHS = (
     Glyph("poultry", 45, "chicken chickens turkey turkeys poultry wings", "M21 29c-6-6-2-20 9-20 8 0 12 6 10 13-3 9-13 13-19 7zM21 29l-7 7M17 33c-2-1-4 0-5 1-3-1-5 3-2 5 0 4 4 5 6 2 2 0 3-3 2-5M31 14c3 0 5 3 4 6"),
     Glyph("fish", 225, "fish seafood tuna salmon shrimp crab shellfish tilapia lobster", "M5 24c7-11 21-12 28-3l9-7c-2 7-2 13 0 20l-9-7c-7 9-21 8-28-3zM17 17c3 4 3 10 0 14M23 21l4 3-4 3" + _dot(11.5, 23, 0.9)),
     Glyph("meat", 15, "meat meats beef pork steak veal lamb ham loin ground lunchmeat roast ribs deli bologna heat-serve", "M11 29C3 22 10 8 24 9c12 0 19 8 17 17-2 8-8 7-13 10-6 4-12 0-17-7zM14 26c-3-5 2-12 10-12 8-1 13 5 12 10-1 5-6 5-10 7-5 3-9 0-12-5z" + _dot(19, 21, 3)),
-    Glyph("can", 40, "shelf stable canned can cans", "M11 11c0-5 26-5 26 0v26c0 5-26 5-26 0zM11 11c0 5 26 5 26 0M11 18c0 5 26 5 26 0M11 31c0 5 26 5 26 0"),
+    Glyph("can", 40, "pantry shelf stable canned can cans", "M11 11c0-5 26-5 26 0v26c0 5-26 5-26 0zM11 11c0 5 26 5 26 0M11 18c0 5 26 5 26 0M11 31c0 5 26 5 26 0"),
     Glyph("frozen", 225, "frozen frzn ice refrigerated refrgratd", "M24 6v36M8.4 15l31.2 18M39.6 15 8.4 33M24 13l-4-4M24 13l4-4M24 35l-4 4M24 35l4 4M14.5 18.5 9 20M14.5 18.5 13 13M33.5 29.5 39 28M33.5 29.5 35 35M33.5 18.5 39 20M33.5 18.5 35 13M14.5 29.5 9 28M14.5 29.5 13 35"),
     Glyph("paper", 245, "tissue tissues tiss towels towel paper napkin napkins bath-tissues toilet", "M10 18c0-8 14-8 14 0v16c0 6-14 6-14 0zM24 18v0c0-5-3-6-7-6h14c5 0 7 3 7 7v19c0 2-4-1-7 1s-5-1-7 0V18" + _dot(17, 18, 2.2)),
     Glyph("wrap", 250, "foil wraps bags trsh trash foilware plastic storage disposible disposable cups plates paper-housewares", "M9 15c0-5 9-5 9 0v18c0 5-9 5-9 0zM18 15h21v24l-3-2-3 2-3-2-3 2-3-2-3 2-3-2M13.5 15v0"),
@@ -93,4 +92,10 @@ GLYPHS = (
     Glyph("car", 240, "automotive car auto fuel gasoline gas motor", "M7 33v-7l5-3 5-9h15l6 9 4 3v7h-4M32 33H18M12 23h26M24 14v9" + _dot(14, 34, 4) + _dot(35, 34, 4)),
     Glyph("box", 70, "tobacco cigarettes cigarette cigars smoking coupon misc miscellaneous store", "M24 6 40 14v19l-16 9-16-9V14zM8 14l16 9 16-9M24 23v19M16 10l16 9v7"),
 )
-BASKET = Glyph("basket", 100, "", "M6 20h36l-4 19a2 2 0 0 1-2 2H12a2 2 0 0 1-2-2zM13 20l8-13M35 20 27 7M18 27v8M24 27v8M30 27v8")
+# fmt: on
+BASKET = Glyph(
+    "basket",
+    100,
+    "",
+    "M6 20h36l-4 19a2 2 0 0 1-2 2H12a2 2 0 0 1-2-2zM13 20l8-13M35 20 27 7M18 27v8M24 27v8M30 27v8",
+)

@@ -100,9 +100,7 @@ def read_products() -> list[SourceProduct]:
     ]
 
 
-def read_orders(
-    products: list[SourceProduct], *, n_orders: int | None = None
-) -> SourceOrders:
+def read_orders(products: list[SourceProduct], *, n_orders: int | None = None) -> SourceOrders:
     """Read the order lines, of the first `n_orders` orders only if given.
 
     Parameters

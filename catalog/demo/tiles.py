@@ -6,7 +6,6 @@ shop pages and recommendation widgets show the same tile; `tile_svg` draws it fr
 
 from __future__ import annotations
 
-import itertools
 import re
 from hashlib import blake2b
 
@@ -19,10 +18,7 @@ LEVEL_SEPARATOR = "--"
 SLUG_LENGTH = 120
 
 
-_GLYPH_BY_WORD: dict[str, tuple[int, Glyph]] = {}
-for _rank, _glyph in enumerate(GLYPHS):
-    for _word in _glyph.words.split():
-        _GLYPH_BY_WORD.setdefault(_word, (_rank, _glyph))
+_GLYPH_BY_WORD = {word: glyph for glyph in reversed(GLYPHS) for word in glyph.words.split()}
 
 
 def tile_slug(category_path: str) -> str:
@@ -45,19 +41,27 @@ def tile_url(category_path: str) -> str:
 def tile_glyph(slug: str) -> Glyph:
     """Choose the drawing: the most specific level that has a known word decides.
 
-    >>> tile_glyph("meat--poultry--whole-chicken").name
-    'poultry'
+    Of several words the last one does, for English says at the end what a thing is; but what is
+    in a can looks like a can.
+
     >>> tile_glyph("grocery--soup--chicken-noodle-soup").name
     'soup'
+    >>> tile_glyph("bakery--breakfast-sweets--coffee-cake").name
+    'cake'
+    >>> tile_glyph("pantry--canned-vegetables--canned-corn").name
+    'can'
     >>> tile_glyph("something--else").name
     'basket'
     """
     for level in reversed(slug.split(LEVEL_SEPARATOR)):
         words = re.findall(r"[a-z]+", level)
-        pairs = [f"{a}-{b}" for a, b in itertools.pairwise(words)]
-        known = [_GLYPH_BY_WORD[word] for word in (*words, *pairs) if word in _GLYPH_BY_WORD]
-        if known:
-            return min(known, key=lambda ranked: ranked[0])[1]
+        if words[:1] == ["canned"]:
+            return _GLYPH_BY_WORD["canned"]
+        for end in range(len(words), 0, -1):
+            pair = "-".join(words[max(0, end - 2) : end])
+            glyph = _GLYPH_BY_WORD.get(pair) or _GLYPH_BY_WORD.get(words[end - 1])
+            if glyph is not None:
+                return glyph
     return BASKET
 
 
@@ -76,7 +80,7 @@ def tile_svg(slug: str) -> str:
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 320" width="320" height="320">'
         "<style>"
         f".a{{fill:oklch(.962 .014 {hue})}}.b{{fill:oklch(.925 .03 {hue})}}"
-        f".c{{fill:none;stroke:oklch(.43 .062 {hue});stroke-width:1.35;"
+        f".c{{fill:none;stroke:oklch(.43 .062 {hue});stroke-width:1.75px;vector-effect:non-scaling-stroke;"
         "stroke-linecap:round;stroke-linejoin:round}"
         "@media(prefers-color-scheme:dark){"
         f".a{{fill:oklch(.272 .014 {hue})}}.b{{fill:oklch(.322 .026 {hue})}}"

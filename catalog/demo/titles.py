@@ -184,7 +184,9 @@ def _tidy(text: str) -> str:
 
 
 _PROPER = re.compile(
-    r"(?<![\w'])(?:" + "|".join(map(re.escape, sorted(PROPER_NAMES, key=len, reverse=True))) + r")(?![\w'])",
+    r"(?<![\w'])(?:"
+    + "|".join(map(re.escape, sorted(PROPER_NAMES, key=len, reverse=True)))
+    + r")(?![\w'])",
     re.IGNORECASE,
 )
 
@@ -330,7 +332,7 @@ def size_title(package_size: str | None, *, department: str = "") -> str:
 
 def _several(text: str, department: str) -> str:
     """Word "6 PK/4 OZ", "10 CT 12 OZ" and "12 OZ/4 PK": packs first, each part if readable."""
-    parts = [part for part in re.split(rf"/|(?<=PK|CT|OZ|LB|IN) (?=[\d.])", text) if part.strip()]
+    parts = [part for part in re.split(r"/|(?<=PK|CT|OZ|LB|IN) (?=[\d.])", text) if part.strip()]
     packs, amounts = [], []
     for part in map(str.strip, parts):
         if match := _PACKS.fullmatch(part):
@@ -352,9 +354,9 @@ def _is_pack(count: str) -> bool:
 def _amount(number: str, unit: str, department: str) -> str:
     worded, plain = _number(number), _UNITS[unit]
     value = float(number) if re.fullmatch(r"\d*\.?\d+", number) else None
-    if department in _LOOSE_DEPARTMENTS and value is not None:
-        if (plain == "lb" and value >= _BOX_POUNDS) or (plain == "ct" and value >= _BOX_PIECES):
-            return ""
+    box = {"lb": _BOX_POUNDS, "ct": _BOX_PIECES}.get(plain)
+    if department in _LOOSE_DEPARTMENTS and value is not None and box and value >= box:
+        return ""
     if value is not None and plain in {"oz", "fl oz"} and value > _MOST_OUNCES:
         return ""
     if value is not None and value > _MOST:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from csp.constants import NONE, SELF
 from csp.decorators import csp_replace, csp_update
@@ -24,6 +24,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.demo.cart import (
+    CART,
     ORDERS,
     cart_add,
     cart_count,
@@ -37,7 +38,6 @@ from catalog.demo.cart import (
 from catalog.demo.tiles import SLUG_LENGTH, tile_svg, tile_url
 from catalog.demo.visitor import visitor_read, visitor_switch
 from catalog.models import ApiKey, Product, Shopper, Store
-from catalog.money import money_text
 from catalog.selectors.keys import publishable_key
 from catalog.selectors.products import (
     DEFAULT_SORT,
@@ -81,7 +81,7 @@ def shop_page(view: View) -> View:
 
     strict = csp_update({"require-trusted-types-for": ["'script'"], "trusted-types": [NONE]})
     own_styles = csp_replace({"style-src": [SELF]})
-    return own_styles(strict(opened))  # type: ignore[no-any-return]
+    return cast(View, own_styles(strict(opened)))
 
 
 # ------------------------------------------------------------------------------------------- pages
@@ -126,9 +126,7 @@ def category(request: HttpRequest, store: Store, slug_path: str) -> HttpResponse
 def search(request: HttpRequest, store: Store) -> HttpResponse:
     query = " ".join(request.GET.get("q", "").replace("\x00", "").split())[:MAX_QUERY]
     page = _page_number(request)
-    found = product_search(
-        store=store, query=query, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE
-    )
+    found = product_search(store=store, query=query, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     events: list[ShopEvent] = []
     if query and page == 1:
         events.append(
@@ -155,7 +153,7 @@ def product(request: HttpRequest, store: Store, external_id: str) -> HttpRespons
         "facts": _facts(found),
         "picture": found.image_url or tile_url(found.category_path),
         "buyable": _buyable(found),
-        "in_cart": request.session.get("shop_cart", {}).get(found.external_id, 0),
+        "in_cart": request.session.get(CART, {}).get(found.external_id, 0),
     }
     viewed = {"type": "view_item", "items": [event_item(found)]}
     return _page(request, store, "shop/product.html", context, events=[viewed])
@@ -223,9 +221,9 @@ def cart_add_product(request: HttpRequest, store: Store) -> HttpResponse:
         {
             "n_added": n_added,
             "n_pieces": cart_count(request.session),
-            "product_ids": list(request.session.get("shop_cart", {})),
+            "n_of_product": request.session[CART].get(found.external_id, 0),
+            "product_ids": list(request.session.get(CART, {})),
             "title": found.title,
-            "price": money_text(found.price_minor or 0, found.currency),
             "events": events_pop(request.session),
         }
     )
@@ -255,7 +253,7 @@ def shopper_switch(request: HttpRequest, store: Store) -> HttpResponse:
 
 @require_GET
 @cache_control(public=True, max_age=31_536_000, immutable=True)
-def tile(request: HttpRequest, slug: str) -> HttpResponse:  # noqa: ARG001
+def tile(request: HttpRequest, slug: str) -> HttpResponse:
     """A category's picture. The address says all there is to know, so it never changes."""
     if len(slug) > SLUG_LENGTH:
         raise Http404
@@ -283,7 +281,7 @@ def _page(
         "departments": tree.shelves,
         "tree": tree,
         "n_pieces": cart_count(session),
-        "cart_ids": ",".join(session.get("shop_cart", {})),
+        "cart_ids": ",".join(session.get(CART, {})),
         "orders": session.get(ORDERS, []),
         "shop_events": [*events_pop(session), *(events or [])],
         "publishable_key": _publishable_key(store),
@@ -356,4 +354,3 @@ def _back(request: HttpRequest) -> str:
     if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}):
         return wanted
     return "/shop/cart/"
-

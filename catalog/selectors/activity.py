@@ -77,3 +77,13 @@ def _latest(lines: list[Event]) -> LatestEvent:
         occurred_at=first.occurred_at,
         received_at=first.received_at,
     )
+
+
+def newest_event_received_at(*, store: Store) -> datetime | None:
+    """When the store's newest event came in; None if there is none. One query."""
+    return (
+        Event.objects.filter(store=store)
+        .order_by("-received_at")
+        .values_list("received_at", flat=True)
+        .first()
+    )

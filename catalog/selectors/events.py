@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from catalog.models import Event, QuarantinedEvent, Store
-
 
 class RecentEvent(NamedTuple):
     """One product in one event of a shopper."""
@@ -66,17 +64,3 @@ def shoppers_recent_events(
     for events in found.values():
         events.sort(key=lambda event: event.occurred_at)
     return found
-
-
-def events_latest(*, store: Store, limit: int = 50) -> list[Event]:
-    """The lines received last, newest first, with shopper and product. One query."""
-    return list(
-        Event.objects.filter(store=store)
-        .select_related("shopper", "product")
-        .order_by("-received_at")[:limit]
-    )
-
-
-def quarantine_latest(*, store: Store, limit: int = 50) -> list[QuarantinedEvent]:
-    """The events refused last, newest first. One query."""
-    return list(QuarantinedEvent.objects.filter(store=store).order_by("-received_at")[:limit])

@@ -88,9 +88,7 @@ def keys_forget() -> None:
 def publishable_key(store: Store) -> str:
     """The key for the store's pages: its newest publishable one. Raises ApiKey.DoesNotExist."""
     return (
-        ApiKey.objects.filter(
-            store=store, kind=ApiKey.Kind.PUBLISHABLE, revoked_at__isnull=True
-        )
+        ApiKey.objects.filter(store=store, kind=ApiKey.Kind.PUBLISHABLE, revoked_at__isnull=True)
         .order_by("-created_at", "-pk")
         .values_list("publishable", flat=True)[:1]
         .get()

@@ -49,7 +49,9 @@ def shoppers_search(*, store: Store, text: str, limit: int = 12) -> list[Shopper
     if not text:
         return []
     matching = Shopper.objects.filter(store=store, external_id__icontains=text)
-    exact = matching.filter(external_id__iregex=rf"(^|\D){_digits(text)}$") if _digits(text) else None
+    exact = (
+        matching.filter(external_id__iregex=rf"(^|\D){_digits(text)}$") if _digits(text) else None
+    )
     chosen = list(exact[:limit]) if exact is not None else []
     chosen += [
         shopper
@@ -66,7 +68,7 @@ def _digits(text: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _suggested(store_id: int, limit: int, age: int) -> tuple[ShopperHabits, ...]:  # noqa: ARG001
+def _suggested(store_id: int, limit: int, age: int) -> tuple[ShopperHabits, ...]:
     names = dict(
         Shopper.objects.filter(store_id=store_id)
         .order_by("pk")

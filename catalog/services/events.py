@@ -14,8 +14,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from catalog.contract.envelope import nesting_depth
-from catalog.contract.events import EventDraft, Remark
-from catalog.contract.limits import EVENT_MAX_NESTING
+from catalog.contract.events import EventDraft
+from catalog.contract.limits import MAX_NESTING
+from catalog.contract.verdicts import Remark
 from catalog.models import EventType, QuarantinedEvent
 from catalog.selectors.products import product_ids_by_external
 from catalog.services.shoppers import shoppers_upsert
@@ -228,7 +229,7 @@ def _payload(raw: bytes) -> Any:
     if (
         len(raw) <= QUARANTINE_MAX_BYTES
         and b"\\u0000" not in raw
-        and nesting_depth(raw) <= EVENT_MAX_NESTING
+        and nesting_depth(raw) <= MAX_NESTING
     ):
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.json.decode(raw)

@@ -93,13 +93,13 @@ def age(at: datetime | None, never: str = "never") -> SafeString | str:
 
 @register.simple_tag
 def clock(at: datetime | None) -> SafeString | str:
-    """14:03 today, 21 Nov 2026, 14:03 on another day; in the store's time zone."""
+    """14:03 today, 21 Nov 2026, 14:03 on another day; in the store's time zone, which it names."""
     if at is None:
         return UNKNOWN
     local = timezone.localtime(at)
     today = local.date() == timezone.localdate()
     text = f"{local:%H:%M}" if today else moment_text(at)
-    return format_html('<time datetime="{}">{}</time>', at.isoformat(), text)
+    return format_html('<time datetime="{}">{} {}</time>', at.isoformat(), text, f"{local:%Z}")
 
 
 @register.filter
@@ -118,7 +118,7 @@ def console_sections(context: Context) -> list[Section]:
     request: HttpRequest = context["request"]
     match = request.resolver_match
     return sections_for(
-        store_slug=context["request"].member.store.slug,
+        store_slug=request.store.slug,
         url_name=match.url_name or "" if match else "",
     )
 

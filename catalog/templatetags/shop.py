@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import template
 
+from catalog.demo.tiles import tile_url
 from catalog.money import money_text
 
 register = template.Library()
@@ -35,3 +36,9 @@ def shopper_name(external_id: str) -> str:
     'Household 718'
     """
     return external_id.replace("-", " ").capitalize()
+
+
+@register.filter
+def tile(category_path: str) -> str:
+    """The address of the picture that stands for a category."""
+    return tile_url(category_path)

@@ -132,7 +132,13 @@ class Supervisor:
         self._stop_signals = 0
         self._ready = False
 
-    def run(self, *, ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
+    def run(
+        self,
+        *,
+        ready: Callable[[], bool],
+        on_ready: Callable[[], None],
+        every_second: Callable[[], None] = lambda: None,
+    ) -> int:
         """Start all, call ``on_ready`` once ``ready()`` is true, and stay until SIGINT, SIGTERM or SIGHUP.
 
         Returns the exit code: 0 after a signal, 1 if a program would not start.
@@ -145,7 +151,7 @@ class Supervisor:
             for running in self._running:
                 self._start(running)
             self._remember()
-            return self._watch(ready, on_ready)
+            return self._watch(ready, on_ready, every_second)
         finally:
             self._stop_all()
             for signum, handler in previous.items():
@@ -153,9 +159,14 @@ class Supervisor:
 
     # ----------------------------------------------------------------------------------------- running
 
-    def _watch(self, ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
+    def _watch(
+        self,
+        ready: Callable[[], bool],
+        on_ready: Callable[[], None],
+        every_second: Callable[[], None],
+    ) -> int:
         patience = time.monotonic() + READY_WITHIN_SECONDS
-        next_question = next_trim = 0.0
+        next_question = next_trim = next_second = 0.0
         while not self._stop_signals:
             now = time.monotonic()
             for running in self._running:
@@ -172,6 +183,9 @@ class Supervisor:
                     )
                     self.say(self._ending(self._running[0]))
                     return 1
+            if now >= next_second:
+                next_second = now + 1
+                every_second()
             if now >= next_trim:
                 next_trim = now + 30
                 for running in self._running:
@@ -268,7 +282,7 @@ class Supervisor:
             while child.poll() is None and time.monotonic() < deadline:
                 if self._stop_signals > 1:  # asked twice: no more patience
                     return
-                if not told and time.monotonic() > deadline - seconds + 2:
+                if not told and time.monotonic() > deadline - seconds + 4:
                     told = True
                     self.say(
                         f"waiting for {program.name} to finish what it does (Ctrl-C to cut it off) …"

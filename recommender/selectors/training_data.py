@@ -124,15 +124,18 @@ def training_events(
     """Events of a store with a known product since a time.
 
     One COPY; about 60 bytes of memory per event while reading. Events of products or shoppers that
-    were made after `products` and `shoppers` were read are left out.
+    were made after `products` and `shoppers` were read are left out, and those of products that a
+    member has hidden: what may not be shown shouldn't be a reason either.
     """
     raw = _copy_binary(
         "SELECT shopper_id, product_id, type, quantity,"
         " extract(epoch FROM occurred_at)::int8,"
         " hashtextextended(coalesce(order_id, session_id, shopper_id::text), 0)"
         " FROM catalog_event"
-        " WHERE store_id = %s AND occurred_at >= %s AND product_id IS NOT NULL",
-        [store_id, since],
+        " WHERE store_id = %s AND occurred_at >= %s AND product_id IS NOT NULL"
+        " AND product_id <> ALL(ARRAY(SELECT id FROM catalog_product"
+        " WHERE store_id = %s AND hidden))",
+        [store_id, since, store_id],
         (
             ("shopper_id", ">i8"),
             ("product_id", ">i8"),

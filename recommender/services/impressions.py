@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import DataError, IntegrityError, connection, transaction
@@ -58,7 +58,7 @@ def impressions_store(*, rows: Sequence[ImpressionRow]) -> int:
     return len(lines)
 
 
-def _store_one(line: tuple[object, ...]) -> int:
+def _store_one(line: tuple[Any, ...]) -> int:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             places = ", ".join(["%s"] * len(line))
@@ -67,12 +67,12 @@ def _store_one(line: tuple[object, ...]) -> int:
                 " ON CONFLICT DO NOTHING",
                 line,
             )
-            return cursor.rowcount
+            return int(cursor.rowcount)
     except DataError as error:
         log.error("impression refused by the database", error=str(error))
         return 0
 
 
-def _line(row: ImpressionRow) -> tuple[object, ...]:
+def _line(row: ImpressionRow) -> tuple[Any, ...]:
     at = datetime.fromtimestamp(row.delivered_at_s, UTC)
     return (row.store_id, row.recommendation_id, at.date(), at, *row[3:])

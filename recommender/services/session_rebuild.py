@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from catalog.selectors.events import shoppers_recent_events
@@ -40,8 +41,7 @@ def sessions_rebuild(
         ]
         for shopper, events in recent.items()
     }
-    try:
+    # The client reports that Valkey is away; the states are right without it.
+    with suppress(StoreUnavailable):
         sessions_restore(store_id, entries)
-    except StoreUnavailable:
-        pass  # Reported by the client; the state is right without it.
     return {shopper: SessionState.of(own) for shopper, own in entries.items()}

@@ -187,8 +187,9 @@ def _eligible(
     if exclude.purchased:
         excluded["bought"] = _bought_rows(context, event_types)
     mask = snapshot.eligible
-    if strategy.same_category and context.category:
-        mask = mask & snapshot.category_mask(context.category)
+    scope = _category_scope(context, strategy)
+    if scope is not None:
+        mask = mask & scope
     rows = [row for part in excluded.values() for row in part]
     if rows:
         mask = without_rows(mask, rows)
@@ -203,8 +204,26 @@ def _eligible(
     return mask
 
 
+def _category_scope(context: Context, strategy: StrategyDocument) -> BoolArray | None:
+    """Products that the strategy's category condition allows, None for all.
+
+    "same" means the category in view with all levels below it. "other" leaves out the categories
+    of the seeds: of everything in view or, on a cart page, in the cart.
+    """
+    snapshot = context.snapshot
+    if strategy.category == "same" and context.category:
+        return snapshot.category_mask(context.category)
+    if strategy.category == "other":
+        paths = {snapshot.category_path(row) for row in context.seeds()[0]}
+        paths.discard("")
+        if paths:
+            inside = [snapshot.category_mask(path) for path in paths]
+            return ~np.logical_or.reduce(inside)
+    return None
+
+
 def _bought_rows(context: Context, event_types: Int32Array) -> list[int]:
-    rows = context.event_rows[event_types == _PURCHASE].tolist()
+    rows: list[int] = context.event_rows[event_types == _PURCHASE].tolist()
     model, past = context.models.profiles, context.history
     if model is not None and past is not None:
         bought = model.rows.to_snapshot[past.rows[past.counts > 0]]
@@ -389,18 +408,16 @@ def _explain_ineligible(
     trace: Trace, context: Context, strategy: StrategyDocument, excluded: dict[str, list[int]]
 ) -> None:
     snapshot = context.snapshot
+    scope = _category_scope(context, strategy)
     for asked in context.request.why_not:
         row = snapshot.row_of_external.get(asked)
         if row is None:
             trace.drop(asked, "catalog", "the catalog has no such product")
         elif not snapshot.eligible[row]:
             trace.drop(asked, "eligibility", "not available, hidden, or without a price")
-        elif (
-            strategy.same_category
-            and context.category
-            and not snapshot.category_mask(context.category)[row]
-        ):
-            trace.drop(asked, "eligibility", f"not in the category {context.category}")
+        elif scope is not None and not scope[row]:
+            wanted = "not of" if strategy.category == "same" else "of"
+            trace.drop(asked, "eligibility", f"{wanted} the category in view")
         else:
             for why, rows in excluded.items():
                 if row in rows:

@@ -7,8 +7,10 @@ in memory, so serving goes on while PostgreSQL is away.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +35,8 @@ from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 from recommender.serving.strategy import InvalidStrategyError, StrategyDocument, strategy_parse
 
 POLL_SECONDS = 1.0
+# A refused artifact is looked at again: a shared folder may have been late.
+RETRY_REFUSED_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +59,7 @@ class StoreRuntime:
     artifacts: dict[str, LoadedArtifact]
     models: ServingModels
     catalog_version: int
-    refused: frozenset[tuple[str, str]] = frozenset()
+    refused: Mapping[tuple[str, str], float] = field(default_factory=dict)
     known_updates: dict[int, datetime] = field(default_factory=dict)
 
 
@@ -177,16 +181,15 @@ class Runtimes:
 
     def _artifacts(
         self, store_id: int, versions: StoreVersions, runtime: StoreRuntime
-    ) -> tuple[dict[str, LoadedArtifact], frozenset[tuple[str, str]]]:
+    ) -> tuple[dict[str, LoadedArtifact], Mapping[tuple[str, str], float]]:
         """Open what is newly published. A broken artifact is refused and the old one stays."""
         artifacts = {k: v for k, v in runtime.artifacts.items() if k in versions.artifacts}
-        refused = set(runtime.refused)
+        refused = dict(runtime.refused)
         for family, version in versions.artifacts.items():
             loaded = artifacts.get(family)
-            if (loaded is not None and loaded.manifest.version == version) or (
-                family,
-                version,
-            ) in refused:
+            if loaded is not None and loaded.manifest.version == version:
+                continue
+            if time.monotonic() - refused.get((family, version), -math.inf) < RETRY_REFUSED_S:
                 continue
             folder = artifact_folder(
                 self._root, store_id=store_id, family=family, version=version
@@ -194,7 +197,7 @@ class Runtimes:
             try:
                 artifacts[family] = artifact_open(folder)
             except ArtifactError as error:
-                refused.add((family, version))
+                refused[family, version] = time.monotonic()
                 log.error(
                     "artifact refused; the one before goes on serving",
                     store_id=store_id,
@@ -206,7 +209,7 @@ class Runtimes:
             artifacts[k] is runtime.artifacts[k] for k in artifacts
         ):
             artifacts = runtime.artifacts
-        return artifacts, frozenset(refused)
+        return artifacts, refused
 
 
 def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -54,8 +54,9 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         0 orders by relevance alone, 1 by difference alone (MMR's trade-off).
     max_per_brand, max_per_category
         Caps on the answer; None means no cap. A category is the deepest level of the path.
-    same_category
-        Only products of the category in view, or of the category of the product in view.
+    category
+        "same" shows only products of the category in view (the request's, or that of the product
+        in view); "other" shows none of it, so that a basket is completed instead of repeated.
     exclude
         See `Exclusions`.
     fallback
@@ -66,7 +67,7 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     diversity: Share = 0.2
     max_per_brand: Cap | None = None
     max_per_category: Cap | None = None
-    same_category: bool = False
+    category: Literal["any", "same", "other"] = "any"
     exclude: Exclusions = Exclusions()
     fallback: tuple[str, ...] = ("trending", "bestsellers")
 

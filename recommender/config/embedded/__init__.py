@@ -41,7 +41,16 @@ from .account import SYSTEM_DIR, postgres_account
 from .postgres import Postgres, postgres_of, throw_away_postgres
 from .valkey import Valkey, throw_away_valkey, valkey_of
 
-__all__ = ["FolderLock", "Servers", "delete", "ensure_for_command", "start", "stop", "temporary"]
+__all__ = [
+    "FolderLock",
+    "Servers",
+    "delete",
+    "ensure_for_command",
+    "revive",
+    "start",
+    "stop",
+    "temporary",
+]
 
 
 @dataclass(slots=True)
@@ -64,6 +73,18 @@ class Servers:
         """The variables that lead a child process to these servers."""
         found = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
         return {name: url for name, url in found.items() if url}
+
+    def revive(self) -> list[str]:
+        """Start again what was killed or has crashed; the names of these servers."""
+        found = {"PostgreSQL": self._postgres, "Valkey": self._valkey}
+        dead = {
+            name: server for name, server in found.items() if server and not server.running_pid()
+        }
+        if dead and self._data_dir:
+            with FolderLock(self._data_dir / "run" / "servers.lock"):
+                for server in dead.values():
+                    server.start()
+        return list(dead)
 
     def stop(self) -> None:
         """Leave the servers; the last one to leave stops them. A forked copy of this process leaves them alone."""
@@ -130,13 +151,17 @@ def stop(data_dir: Path) -> bool:
 
 def delete(data_dir: Path) -> None:
     """Stop the servers of ``data_dir`` and delete the folder, with the databases it leads to."""
+    if not data_dir.exists():
+        return
     stop(data_dir)
     link = data_dir / "postgres"
     with operator_errors(f"the folder {data_dir}"):
+        for sockets in (postgres_of(data_dir).socket_dir, valkey_of(data_dir).socket.parent):
+            if sockets.name.startswith("vitrine-"):  # outside, because the path was too long
+                shutil.rmtree(sockets, ignore_errors=True)
         if link.is_symlink() and link.readlink().is_relative_to(SYSTEM_DIR):
             shutil.rmtree(link.readlink().parent, ignore_errors=True)
-        if data_dir.exists():
-            shutil.rmtree(data_dir)
+        shutil.rmtree(data_dir)
 
 
 def _note_addresses(run: Path, servers: Servers) -> None:
@@ -178,6 +203,9 @@ WITHOUT_SERVERS = frozenset(
 )
 
 
+_started_here: list[Servers] = []
+
+
 def ensure_for_command(argv: Sequence[str]) -> None:
     """Start the embedded servers for the time of a `manage.py` command that needs them.
 
@@ -196,6 +224,12 @@ def ensure_for_command(argv: Sequence[str]) -> None:
     )
     os.environ.update(servers.environment())
     atexit.register(servers.stop)
+    _started_here.append(servers)
+
+
+def revive() -> list[str]:
+    """Start again what has died of the servers that this command started; their names."""
+    return [name for servers in _started_here for name in servers.revive()]
 
 
 def _exit(signum: int, _frame: FrameType | None) -> None:

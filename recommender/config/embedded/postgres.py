@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ MIB = 2**20
 ROOM_FOR_NEW_DATA = 1024 * MIB
 ROOM_TO_START = 150 * MIB
 STARTS_WITHIN_SECONDS = 120.0
+LEFTOVERS_END_WITHIN_SECONDS = 15.0
+STILL_IN_USE = "is still in use"
+SYNC_NEW_DATA = True  # tests of this module don't wait for the disk
+NOBODYS_PID = str(2**31 - 2)  # above every system's largest
 
 # For a machine that it shares with the web processes and the worker; kept in postgresql.conf, where
 # they can be changed.
@@ -81,12 +86,24 @@ class Postgres:
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         self._check_version()
-        if self.running_pid() is None:
-            self._check_room(10 * MIB if self.throw_away else ROOM_TO_START)
-            self._remove_stale_pid_file()
-            self._launch()
-        else:
+        if self.running_pid() is not None:
             self._await_connection(since=process.size(self.log))
+            return
+        self._check_room(10 * MIB if self.throw_away else ROOM_TO_START)
+        self._disown_pid_file()
+        deadline = time.monotonic() + LEFTOVERS_END_WITHIN_SECONDS
+        while True:
+            since = process.size(self.log)
+            try:
+                self._launch(since)
+            except OperatorError:
+                # The children of a killed server end by themselves, and PostgreSQL waits for that.
+                lines = process.last_lines(self.log, since)
+                if STILL_IN_USE not in lines or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def _initialise(self) -> None:
         self._check_room(200 * MIB if self.throw_away else ROOM_FOR_NEW_DATA)
@@ -115,7 +132,7 @@ class Postgres:
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin"]
         command += ["--builtin-locale=C.UTF-8"]
         command += [f"--set={name}={value}" for name, value in settings.items()]
-        if self.throw_away:
+        if self.throw_away or not SYNC_NEW_DATA:
             command.append("--no-sync")
         since = process.size(self.log)
         initdb = process.start_server(command, log=self.log, account=self.account, folder=folder)
@@ -128,12 +145,10 @@ class Postgres:
         if returncode != 0:
             raise self._failure("could not be set up", since)
 
-    def _launch(self) -> None:
-        since = process.size(self.log)
+    def _launch(self, since: int) -> None:
         command: list[str | Path] = [self.programs.postgres, "-D", self.data]
         command += ["-c", "listen_addresses="]
-        # The setting is a list separated by commas; quotes keep a comma in a folder's name.
-        command += ["-c", f'unix_socket_directories="{self.socket_dir}"']
+        command += ["-c", f"unix_socket_directories={self.socket_dir}"]
         # Whoever reaches the socket is trusted: only the owner does (and root).
         command += ["-c", "unix_socket_permissions=0700"]
         self.child = process.start_server(
@@ -207,10 +222,17 @@ class Postgres:
             return int((self.data / "postmaster.pid").read_text().splitlines()[0])
         return None
 
-    def _remove_stale_pid_file(self) -> None:
-        # PostgreSQL refuses to start if the pid in it lives, even as another program.
+    def _disown_pid_file(self) -> None:
+        """Make PostgreSQL believe that the pid in its file is free, if a stranger has it by now.
+
+        The file itself stays: its other lines keep a new server away from the memory of the old one.
+        """
+        pid = self._noted_pid()
+        if pid is None or not process.is_alive(pid):
+            return
+        path = self.data / "postmaster.pid"
         with operator_errors(f"the databases in {self.data}"):
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            path.write_text(path.read_text().replace(str(pid), NOBODYS_PID, 1))
 
     # ------------------------------------------------------------------------------------------ checks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -20,7 +21,15 @@ from recommender.config.env import OperatorError, operator_errors
 from .account import Account
 
 MAX_SOCKET_PATH = 103  # bytes: 107 on Linux, 103 on macOS
+PLAIN_PATH = re.compile(r"[A-Za-z0-9 ._/~@+=-]+")
 LOG_LIMIT_BYTES = 10_000_000
+
+
+class Server(subprocess.Popen[bytes]):
+    """A process that may outlive the command that started it, so Python needn't warn of that."""
+
+    def __del__(self) -> None:
+        self.poll()
 
 
 def start_server(
@@ -40,7 +49,7 @@ def start_server(
             log.replace(log.with_suffix(".log.1"))
         output = log.open("ab")
     with output:
-        return subprocess.Popen(
+        return Server(
             [str(part) for part in command],
             cwd=folder if account is None else "/",
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
@@ -91,13 +100,15 @@ def _gone(pid: int, child: subprocess.Popen[bytes] | None) -> bool:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether the process runs. One that ended and whose parent hasn't noticed yet doesn't."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, *, step: float = 0.02) -> bool:
@@ -131,8 +142,12 @@ def size(log: Path) -> int:
 
 
 def socket_folder(preferred: Path, socket_name: str, account: Account | None) -> Path:
-    """``preferred``, or a short private folder if the path of the socket in it would be too long."""
-    if len(os.fsencode(preferred / socket_name)) <= MAX_SOCKET_PATH:
+    """``preferred``, or a short private folder if the path of the socket in it would not do.
+
+    It may be too long for the system, or hold what has a meaning in an address or a list.
+    """
+    path = str(preferred / socket_name)
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH and PLAIN_PATH.fullmatch(path):
         return preferred
     owner = account.uid if account else os.geteuid()
     runtime = os.environ.get("XDG_RUNTIME_DIR") if account is None else None

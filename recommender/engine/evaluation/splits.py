@@ -9,9 +9,7 @@ from recommender.engine.errors import EmptyInputError
 from recommender.engine.types import SECONDS_PER_DAY, BoolArray, Int64Array
 
 
-def before_and_after(
-    times_s: npt.ArrayLike, *, days: float
-) -> tuple[BoolArray, BoolArray, int]:
+def before_and_after(times_s: npt.ArrayLike, *, days: float) -> tuple[BoolArray, BoolArray, int]:
     """Cut a log so many days before its last entry.
 
     Parameters
@@ -49,9 +47,7 @@ def before_and_after(
     return before, ~before, cut_s
 
 
-def hold_out(
-    group_rows: npt.ArrayLike, *, share: float, seed: int, at_least: int = 1
-) -> BoolArray:
+def hold_out(group_rows: npt.ArrayLike, *, share: float, seed: int, at_least: int = 1) -> BoolArray:
     """A random share of the lines of every group.
 
     Parameters

@@ -19,6 +19,9 @@ from recommender.engine.types import Float32Array, Neighbours
 TOKENS_TO_TRAIN_ON = 2_500_000
 """Tokens times epochs above which training stops being worth the time: about 7 s on one core."""
 
+SMALL_CATALOG = 5_000
+"""Distinct texts up to which a word of a single text is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContentModel:
@@ -69,7 +72,7 @@ def fit_content_vectors(
     dimensions: int = 64,
     epochs: int | None = None,
     window: int = 12,
-    min_count: int = 2,
+    min_count: int | None = None,
     seed: int = 0,
 ) -> tuple[ContentModel, Float32Array]:
     """Train word vectors on the catalog itself and embed every product.
@@ -84,10 +87,11 @@ def fit_content_vectors(
     token_lists : sequence of n_items token lists, as `text.product_tokens` makes them
     dimensions : int
     epochs : int or None
-        ``None`` chooses 5 to 40 by the size of the catalog (few words need more passes).
+        ``None`` chooses 5 to 100 by the size of the catalog (few words need more passes).
     window : int
-    min_count : int
-        Rarer words are left out, unless the catalog has so few that nothing would be left.
+    min_count : int or None
+        Words in fewer distinct texts are left out, unless nothing would be left. ``None`` means 1
+        in a catalog of up to 5,000 texts, where every word is needed, and 2 in a larger one.
     seed : int
 
     Returns
@@ -119,8 +123,10 @@ def fit_content_vectors(
     distinct = list(dict.fromkeys(tuple(tokens) for tokens in token_lists if tokens))
     n_tokens = sum(map(len, distinct))
     if epochs is None:
-        epochs = int(np.clip(TOKENS_TO_TRAIN_ON // n_tokens, 5, 40))
+        epochs = int(np.clip(TOKENS_TO_TRAIN_ON // n_tokens, 5, 100))
     in_texts = Counter(word for tokens in distinct for word in set(tokens))
+    if min_count is None:
+        min_count = 1 if len(distinct) <= SMALL_CATALOG else 2
     rarest_kept = min(min_count, max(in_texts.values()))
     trained = Word2Vec(
         sentences=distinct,
@@ -129,7 +135,8 @@ def fit_content_vectors(
         min_count=rarest_kept,
         sg=1,
         negative=5,
-        sample=1e-3,
+        # A small catalog has no words to spare; in a large one frequent words crowd out the rest.
+        sample=0.0 if len(distinct) <= SMALL_CATALOG else 1e-3,
         epochs=epochs,
         workers=1,
         seed=seed,
@@ -197,9 +204,7 @@ def _stable_hash(text: str) -> int:
     return value
 
 
-def _bag(
-    token_lists: Sequence[Sequence[str]], number: dict[str, int]
-) -> csr_matrix[np.float32]:
+def _bag(token_lists: Sequence[Sequence[str]], number: dict[str, int]) -> csr_matrix[np.float32]:
     """Products × words, one entry per distinct known word."""
     found = [sorted({number[word] for word in tokens if word in number}) for tokens in token_lists]
     offsets = np.zeros(len(found) + 1, np.int64)
@@ -214,13 +219,15 @@ def _unit(vectors: npt.NDArray[np.float32]) -> Float32Array:
     """Lines scaled to length 1; a line that is nothing but rounding stays 0."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     lengths[lengths < 1e-6] = np.inf
-    return vectors / lengths[:, None].astype(np.float32)
+    scaled: Float32Array = vectors / lengths[:, None].astype(np.float32)
+    return scaled
 
 
 def _first_component(vectors: Float32Array) -> Float32Array:
     """First right singular vector, from the d × d second moment."""
     _, directions = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
-    return directions[:, -1].astype(np.float32)
+    first: Float32Array = directions[:, -1].astype(np.float32)
+    return first
 
 
 def _without(vectors: Float32Array, direction: Float32Array) -> Float32Array:

@@ -213,9 +213,7 @@ def _inverse(
     """The inverse in the memory of the argument, or None if it isn't positive definite."""
     gram.flat[:: gram.shape[0] + 1] += regularisation
     single = gram.dtype == np.float32
-    factorise, invert = (
-        (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
-    )
+    factorise, invert = (lapack.spotrf, lapack.spotri) if single else (lapack.dpotrf, lapack.dpotri)
     # LAPACK works on Fortran order; the transpose of a symmetric matrix is that, without a copy.
     factor, failed = factorise(gram.T, lower=1, overwrite_a=1, clean=0)
     if failed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
@@ -129,7 +131,7 @@ def blocks_of(
     while edges[-1] < n_lines:
         reach = int(np.searchsorted(done, done[edges[-1]] + products, side="right")) - 1
         edges.append(min(max(reach, edges[-1] + 1), n_lines))
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _pattern_of(matrix: csr_matrix[np.float32]) -> csr_matrix[np.float32]:

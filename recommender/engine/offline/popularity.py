@@ -119,7 +119,7 @@ def rising_scores(
     >>> short = np.array([100, 8, 1], np.float32)
     >>> usual = np.array([1000, 4, 0], np.float32)
     >>> rising_scores(short, usual).round(1).tolist()
-    [0.0, 3.299999952316284, 0.0]
+    [0.0, 3.200000047683716, 0.0]
     """
     short = np.asarray(short_counts, np.float64)
     total = float(np.sum(long_counts, dtype=np.float64))
@@ -128,7 +128,8 @@ def rising_scores(
     expected = np.asarray(long_counts, np.float64) * (short.sum() / total)
     scores = (short - expected) / np.sqrt(damping + expected + dispersion * expected**2)
     scores[short < min_count] = 0.0
-    return np.maximum(scores, 0.0).astype(np.float32)
+    rising: Float32Array = np.maximum(scores, 0.0).astype(np.float32)
+    return rising
 
 
 def category_leaders(
@@ -171,5 +172,3 @@ def category_leaders(
     offsets = np.zeros(n_categories + 1, np.int64)
     np.cumsum(np.minimum(sizes, max(per_category, 0)), out=offsets[1:])
     return offsets, rows[kept].astype(np.int32)
-
-

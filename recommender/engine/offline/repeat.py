@@ -64,16 +64,15 @@ def fit_repeat(
     (10.0, 0.5)
     """
     items, gaps, is_first = _gaps(shopper_rows, item_rows, timestamps_s, min_gap_days)
-    if category_codes is None:
-        codes = np.zeros(n_items, np.int64)
-    else:
-        codes = np.asarray(category_codes, np.int64) + 1  # 0 is "no category"
+    # Code 0 is "no category".
+    given = np.full(n_items, -1) if category_codes is None else np.asarray(category_codes, np.int64)
+    codes = given + 1
     n_codes = int(codes.max(initial=0)) + 1
 
     repeated = items[~is_first]
     logs = np.log(gaps[~is_first])
     log_interval = _shrunk_mean(
-        np.bincount(repeated, weights=logs, minlength=n_items),
+        np.bincount(repeated, weights=logs, minlength=n_items).astype(np.float64),
         np.bincount(repeated, minlength=n_items).astype(np.float64),
         codes,
         n_codes,

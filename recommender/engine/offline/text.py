@@ -7,15 +7,35 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 UNITS = frozenset(
-    "g kg mg oz lb lbs ml cl l ltr gal pt qt fl mm cm m in ft w kw v mah gb tb mb ct pk pc pcs".split()
+    {"g", "kg", "mg", "oz", "lb", "lbs", "ml", "cl", "l", "ltr", "gal", "pt", "qt", "fl"}
+    | {
+        "mm",
+        "cm",
+        "m",
+        "in",
+        "ft",
+        "w",
+        "kw",
+        "v",
+        "mah",
+        "gb",
+        "tb",
+        "mb",
+        "ct",
+        "pk",
+        "pc",
+        "pcs",
+    }
 )
 """A number followed by one of these is one token: "12 OZ" and "12oz" are the same size."""
 
 # Scripts written without spaces: Chinese, Japanese kana, Thai, Lao, Khmer, Myanmar.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_UNSPACED}]+|[^\W\d_{_UNSPACED}]+")
 _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
-_APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")  # noqa: RUF001 (the typographic one is meant)
+_APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")
 
 
 def tokenise(text: str) -> list[str]:
@@ -83,8 +103,8 @@ def product_tokens(
 
     Examples
     --------
-    >>> product_tokens("Green tea", brand="Apple", category_path=["Drinks"], attributes={"size": "S"})
-    ['green', 'tea', 'brand=apple', 'category=drinks', 'drinks', 'size=s']
+    >>> product_tokens("Tea", brand="Apple", category_path=["Drinks"], attributes={"size": "S"})
+    ['tea', 'brand=apple', 'category=drinks', 'drinks', 'size=s']
     """
     tokens = tokenise(title)
     seen = set(tokens)

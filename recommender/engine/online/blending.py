@@ -61,12 +61,14 @@ def scale_by_rank(scores: Float32Array) -> Float32Array:
 
 def scale_by_max(scores: Float32Array) -> Float32Array:
     """Scores divided by the largest: keeps the distances between them."""
-    return scores / scores[0]
+    scaled: Float32Array = scores / scores[0]
+    return scaled
 
 
 def scale_by_sum(scores: Float32Array) -> Float32Array:
     """Scores divided by their sum: a long flat list says less per item than a short one."""
-    return scores / scores.sum()
+    scaled: Float32Array = scores / scores.sum()
+    return scaled
 
 
 def scale_not_at_all(scores: Float32Array) -> Float32Array:

@@ -31,7 +31,8 @@ def eligible_items(
 
     Examples
     --------
-    >>> eligible_items(np.array([True, True, False]), hidden=np.array([True, False, False])).tolist()
+    >>> hidden = np.array([True, False, False])
+    >>> eligible_items(np.array([True, True, False]), hidden=hidden).tolist()
     [False, True, False]
     """
     mask = np.array(available, dtype=np.bool_)

@@ -161,10 +161,8 @@ def known_history(
     """
     known = np.asarray(item_rows)
     wanted = np.asarray(rows, dtype=np.int32).reshape(-1)
-    if weights is None:
-        values = np.ones(len(wanted), np.float32)
-    else:
-        values = np.asarray(weights, dtype=np.float32).reshape(-1)
+    given = np.ones(len(wanted)) if weights is None else weights
+    values = np.asarray(given, dtype=np.float32).reshape(-1)
     if not len(known) or not len(wanted):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)

@@ -22,6 +22,8 @@ def buy_again(
     frequency_exponent: float = 1.0,
     repeat_exponent: float = 0.25,
     urgency: float = 0.25,
+    demand: Float32Array | None = None,
+    demand_exponent: float = 0.3,
     min_days: float = 0.0,
 ) -> Candidates:
     """What the shopper bought before and is likely to need now.
@@ -31,6 +33,7 @@ def buy_again(
         r     = days since the last purchase / usual interval of the item
         due   = 2 r / (1 + r²)
         score = count ** frequency_exponent * repeat_probability ** repeat_exponent * due ** urgency
+                * (1 + demand) ** demand_exponent
 
     `due` is 0 right after a purchase, 1 when the usual interval has passed, and falls again for
     what was given up long ago. Costs O(h) for a history of h items.
@@ -40,16 +43,19 @@ def buy_again(
     rows : int32[h]
         Items that the shopper bought, each once; unknown rows (negative, or beyond the model) are
         skipped.
-    counts : int[h]
-        Purchases of the item, at least 1.
+    counts : int or float[h]
+        Purchases of the item, decayed or not; items of 0 or less are skipped.
     last_at_s : int64[h], Unix seconds
         The last purchase.
     interval_days, repeat_probability : float32[n_items]
         As in `RepeatModel`.
     now_s : int, Unix seconds
     limit : int
-    frequency_exponent, repeat_exponent, urgency : float >= 0
-        0 ignores the factor: with ``1, 0, 0`` these are the shopper's most frequent products.
+    frequency_exponent, repeat_exponent, urgency, demand_exponent : float >= 0
+        0 ignores the factor: with 1 and three zeros these are the shopper's most frequent products.
+    demand : float32[n_items] or None
+        What everybody buys of the item lately (`decayed_counts` of some 30 days). Seasonal goods
+        that were bought often in their season drop behind. ``None`` ignores it.
     min_days : float
         Items bought more recently than this are left out.
 
@@ -86,6 +92,8 @@ def buy_again(
     due = 2.0 * ratio / (1.0 + ratio * ratio)
     scores = bought**frequency_exponent * due**urgency
     scores *= np.asarray(repeat_probability)[items].astype(np.float64) ** repeat_exponent
+    if demand is not None:
+        scores *= (1.0 + np.asarray(demand)[items].astype(np.float64)) ** demand_exponent
     best = best_rows(items, scores, limit)
     best = best[scores[best] > 0]
     found = items[best].astype(np.int32)

@@ -25,11 +25,10 @@ from django.core.management import BaseCommand, call_command
 from django.core.validators import validate_email
 from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.urls import NoReverseMatch, reverse
 
 from catalog.models import Member, Store, User
 from catalog.services.stores import StoreRefused, store_create
-from recommender.config import processes
+from recommender.config import embedded, processes
 from recommender.config.embedded import FolderLock
 from recommender.config.embedded.process import die_with_parent
 from recommender.config.env import (
@@ -44,9 +43,12 @@ from recommender.config.env import (
 from recommender.config.progress import Progress
 from recommender.models import Artifact
 
+# Written out, because asking the URL configuration would import every view of the project.
+SHOP_PATH = "/shop/"
+CONSOLE_PATH = "/console/"
 DEMO_STORE = "demo"
-DEMO_EMAIL = "demo@vitrine.example"
-DEMO_PASSWORD = "vitrine-demo"  # noqa: S105  (shown on screen at every start of the demo)
+DEMO_EMAIL = "demo@example.com"
+DEMO_PASSWORD = "demo-vitrine"  # noqa: S105  (shown on screen at every start of the demo)
 BUSY = "Vitrine already runs from this folder ({holder}). Stop it there with Ctrl-C, or set VITRINE_DATA_DIR."
 
 
@@ -63,7 +65,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="without background tasks")
         parser.add_argument("--logs", action="store_true", help="show the processes' logs here too")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *_args: Any, **options: Any) -> None:
         env = _environment(options["host"], options["port"])
         make_data_dir(env.data_dir)
         with FolderLock(env.data_dir / "run" / "up.lock", busy=BUSY) as lock:
@@ -105,7 +107,14 @@ class Command(BaseCommand):
                 _connectable(env.host), env.port, host_header=_host_header(env)
             )
 
-        code = supervisor.run(ready=ready, on_ready=on_ready)
+        def revive() -> None:
+            try:
+                for name in embedded.revive():
+                    self._say(f"{name} had ended unexpectedly; it runs again.")
+            except OperatorError as error:
+                self._say(str(error))
+
+        code = supervisor.run(ready=ready, on_ready=on_ready, every_second=revive)
         waiting.close()
         self._say("Vitrine has stopped.")
         return code
@@ -194,10 +203,9 @@ def prepare_demo(env: Environment) -> Figures | None:
     imported = _once(
         env,
         "demo_import",
-        [],
+        ["--store-slug", DEMO_STORE, "--email", DEMO_EMAIL, "--password", DEMO_PASSWORD],
         done=Store.objects.filter(slug=DEMO_STORE).exists,
     )
-    _ensure_demo_member()
     trained = _once(
         env,
         "train",
@@ -233,15 +241,6 @@ def _once(
         )
     unfinished.unlink()
     return True
-
-
-def _ensure_demo_member() -> None:
-    store = Store.objects.get(slug=DEMO_STORE)
-    if not Member.objects.filter(store=store, user__email=DEMO_EMAIL).exists():
-        with transaction.atomic():
-            user = User.objects.filter(email=DEMO_EMAIL).first()
-            user = user or User.objects.create_user(DEMO_EMAIL, DEMO_PASSWORD, name="Demo")
-            Member.objects.create(store=store, user=user, role=Member.Role.OWNER)
 
 
 # ------------------------------------------------------------------------------- first member and store
@@ -318,8 +317,8 @@ def welcome(env: Environment, *, demo: bool, figures: Figures | None) -> str:
     """The box with the addresses."""
     rows = []
     if demo:
-        rows.append(("Shop", env.public_url + _path("shop-home", "/shop/")))
-    rows.append(("Console", env.public_url + _path("console-home", "/console/")))
+        rows.append(("Shop", env.public_url + SHOP_PATH))
+    rows.append(("Console", env.public_url + CONSOLE_PATH))
     if demo:
         rows.append(("Log in as", f"{DEMO_EMAIL}  password  {DEMO_PASSWORD}"))
     rows += [("Data", str(env.data_dir)), ("Stop", "Ctrl-C")]
@@ -339,13 +338,6 @@ def welcome(env: Environment, *, demo: bool, figures: Figures | None) -> str:
     bar = "─" * (width + 4)
     body = "\n".join(f"│  {line:<{width}}  │" for line in lines)
     return f"\n┌{bar}┐\n{body}\n└{bar}┘\n"
-
-
-def _path(name: str, otherwise: str) -> str:
-    try:
-        return reverse(name)
-    except NoReverseMatch:
-        return otherwise
 
 
 def _gib(count: int) -> str:

@@ -36,7 +36,10 @@ def train_content(data: TrainingData, report: Report) -> Trained:
     _, vectors = fit_content_vectors(tokens, dimensions=DIMENSIONS, seed=data.store_id)
     report("Neighbours", 0.5)
     sold = np.bincount(data.purchases.item_rows, minlength=len(tokens))
-    neighbours = fit_content_neighbours(vectors, k=NEIGHBOURS, priority=sold)
+    # One of each variation: two cards that read the same tell a shopper nothing.
+    neighbours = fit_content_neighbours(
+        vectors, k=NEIGHBOURS, priority=sold, max_per_variation=1
+    )
     return Trained(
         arrays={
             "item_ids": data.products.ids.ids,

@@ -8,7 +8,13 @@ from recommender.engine.offline.popularity import decayed_counts, rising_scores
 from recommender.engine.types import SECONDS_PER_DAY, Float32Array
 from recommender.engine.weighting import EVENT_WEIGHTS
 from recommender.selectors.training_data import TrainingEvents
-from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
+from recommender.services.training.trained import (
+    NotEnoughData,
+    Report,
+    Trained,
+    TrainingData,
+    dense,
+)
 from recommender.services.training.weights import type_weights
 
 BESTSELLER_HALF_LIFE_DAYS = 60.0
@@ -61,6 +67,12 @@ def _scores(
     weights = type_weights(events.types)
     positive = events.where(weights > 0)
     weights = weights[weights > 0]
+    # A shopper counts once a day: one household that buys forty of something at once doesn't make
+    # a bestseller. Once *ever* would saturate, and bestsellers would look as if they rose.
+    shopper_days, _ = dense(
+        positive.times_s // SECONDS_PER_DAY * (int(positive.shopper_rows.max(initial=0)) + 1)
+        + positive.shopper_rows
+    )
 
     def counts(half_life_days: float) -> Float32Array:
         return decayed_counts(
@@ -70,18 +82,11 @@ def _scores(
             now_s=now_s,
             half_life_days=half_life_days,
             n_items=n_items,
-            # One household that buys forty of something doesn't make it a bestseller.
-            shopper_rows=positive.shopper_rows,
+            shopper_rows=shopper_days,
         )
 
     long, short = counts(BESTSELLER_HALF_LIFE_DAYS), counts(TRENDING_HALF_LIFE_DAYS)
-    rising = rising_scores(
-        short,
-        long,
-        short_half_life_days=TRENDING_HALF_LIFE_DAYS,
-        long_half_life_days=BESTSELLER_HALF_LIFE_DAYS,
-    )
-    return long, rising
+    return long, rising_scores(short, long)
 
 
 def _quality(data: TrainingData, n_items: int) -> dict[str, float]:

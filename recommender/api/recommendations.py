@@ -1,0 +1,214 @@
+"""`GET /v1/placements/{slug}/recommendations` and `POST /v1/recommendations`.
+
+Plain views off DRF's serializers: this is the hot path. What they accept and answer stands in the
+same OpenAPI document (`recommender.api.openapi`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+
+from catalog.api.authentication import authenticate, cors_headers, preflight_response
+from catalog.api.bodies import body_read
+from catalog.api.errors import ApiError, ErrorCode, InvalidRequest, MethodNotAllowed, NotFound
+from recommender.serving.request import MAX_LIMIT, PlacementRequest, RecommendationRequest
+from recommender.services.recommend import Page, UnknownPlacement, recommend
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_PLACEMENTS = 20
+MAX_PRODUCTS = 200
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+LongText = Annotated[str, msgspec.Meta(max_length=400)]
+Texts = Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_PRODUCTS)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
+
+_TEXT_PARAMETERS = {"category": 400, "q": 300, "locale": 16, "device": 16, "session_id": 64}
+_LIST_PARAMETERS = ("product_id", "cart", "exclude", "why_not")
+_KNOWN = {"shopper_id", "limit", "explain", "consent", *_TEXT_PARAMETERS, *_LIST_PARAMETERS}
+_CONSENTS = ("granted", "denied", "unknown")
+
+
+class PageContext(msgspec.Struct, frozen=True):
+    product_ids: Texts = ()
+    category: LongText | None = None
+    q: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+
+
+class PlacementBody(msgspec.Struct, frozen=True):
+    slug: Text
+    limit: Limit | None = None
+
+
+class PageBody(msgspec.Struct, frozen=True):
+    """The body of `POST /v1/recommendations`."""
+
+    placements: Annotated[
+        tuple[PlacementBody, ...], msgspec.Meta(min_length=1, max_length=MAX_PLACEMENTS)
+    ]
+    shopper_id: Text | None = None
+    session_id: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    page: PageContext = PageContext()
+    cart: Texts | None = None
+    exclude: Texts = ()
+    locale: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    device: Annotated[str, msgspec.Meta(max_length=16)] | None = None
+    consent: str = "unknown"
+    explain: bool = False
+    why_not: Texts = ()
+    key: str | None = None
+
+
+_decoder = msgspec.json.Decoder(PageBody)
+
+
+def placement_recommendations(request: HttpRequest, slug: str) -> HttpResponse:
+    """One placement."""
+    if request.method == "OPTIONS":
+        return preflight_response(request)
+    if request.method != "GET":
+        raise MethodNotAllowed("GET")
+    key = authenticate(request)
+    asked, limit = _from_query(request, explain_allowed=key.is_secret)
+    page = _recommend(key.store_id, asked, (PlacementRequest(slug=slug, limit=limit),))
+    return _response(page.as_json()[0], cors_headers(request, key))
+
+
+def page_recommendations(request: HttpRequest) -> HttpResponse:
+    """Several placements of one page, de-duplicated in the order given."""
+    if request.method == "OPTIONS":
+        return preflight_response(request)
+    if request.method != "POST":
+        raise MethodNotAllowed("POST")
+    body = _decode(body_read(request, limit=MAX_BODY_BYTES))
+    key = authenticate(request, body_key=body.key)
+    if body.explain and not key.is_secret:
+        raise ApiError(ErrorCode.SECRET_KEY_REQUIRED, "`explain` needs a secret key.")
+    if body.consent not in _CONSENTS:
+        raise InvalidRequest(fields={"consent": f"must be one of {', '.join(_CONSENTS)}"})
+    asked = RecommendationRequest(
+        shopper_id=None if body.consent == "denied" else body.shopper_id,
+        session_id=None if body.consent == "denied" else body.session_id,
+        product_ids=body.page.product_ids,
+        category=body.page.category or None,
+        query=body.page.q or None,
+        cart=body.cart,
+        exclude=body.exclude,
+        locale=body.locale,
+        device=body.device,
+        explain=body.explain,
+        why_not=body.why_not,
+    )
+    _refuse_nul(asked)
+    page = _recommend(
+        key.store_id,
+        asked,
+        tuple(PlacementRequest(slug=each.slug, limit=each.limit) for each in body.placements),
+    )
+    answer = b'{"recommendations":[%b]}' % b",".join(page.as_json())
+    return _response(answer, cors_headers(request, key))
+
+
+def _recommend(
+    store_id: int, asked: RecommendationRequest, placements: tuple[PlacementRequest, ...]
+) -> Page:
+    try:
+        return recommend(store_id=store_id, request=asked, placements=placements)
+    except UnknownPlacement as error:
+        raise NotFound(f"This store has no placement {str(error)!r}.") from error
+
+
+def _response(body: bytes, headers: dict[str, str]) -> HttpResponse:
+    response = HttpResponse(body, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
+
+
+def _decode(raw: bytes) -> PageBody:
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        # "Expected `str` of length <= 128 - at `$.shopper_id`"
+        message, _, path = str(error).partition(" - at `$")
+        field = path.strip("`.") or "body"
+        raise InvalidRequest(fields={field: message}) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(ErrorCode.NOT_JSON) from error
+
+
+def _from_query(
+    request: HttpRequest, *, explain_allowed: bool
+) -> tuple[RecommendationRequest, int | None]:
+    query = request.GET
+    wrong: dict[str, str] = {}
+    for name in query:
+        if name not in _KNOWN:
+            wrong[name[:80]] = "is not a parameter of this call"
+    shopper_id = query.get("shopper_id") or None
+    if shopper_id is not None and len(shopper_id) > 128:
+        wrong["shopper_id"] = f"has {len(shopper_id):,} characters, at most 128 are allowed"
+    texts: dict[str, str | None] = {}
+    for name, longest in _TEXT_PARAMETERS.items():
+        value = query.get(name) or None
+        if value is not None and len(value) > longest:
+            wrong[name] = f"has {len(value):,} characters, at most {longest} are allowed"
+        texts[name] = value
+    lists: dict[str, tuple[str, ...]] = {}
+    for name in _LIST_PARAMETERS:
+        values = tuple(filter(None, query.getlist(name)))
+        if len(values) > MAX_PRODUCTS:
+            wrong[name] = f"is given {len(values)} times, at most {MAX_PRODUCTS} are allowed"
+        elif any(len(value) > 128 for value in values):
+            wrong[name] = "a product id has at most 128 characters"
+        lists[name] = values
+    limit = _limit(query.get("limit"), wrong)
+    consent = query.get("consent", "unknown")
+    if consent not in _CONSENTS:
+        wrong["consent"] = f"must be one of {', '.join(_CONSENTS)}"
+    explain = query.get("explain", "") in ("1", "true")
+    if explain and not explain_allowed:
+        raise ApiError(ErrorCode.SECRET_KEY_REQUIRED, "`explain` needs a secret key.")
+    if wrong:
+        raise InvalidRequest(fields=wrong)
+    denied = consent == "denied"
+    asked = RecommendationRequest(
+        shopper_id=None if denied else shopper_id,
+        session_id=None if denied else texts["session_id"],
+        product_ids=lists["product_id"],
+        category=texts["category"],
+        query=texts["q"],
+        cart=lists["cart"] if "cart" in query else None,
+        exclude=lists["exclude"],
+        locale=texts["locale"],
+        device=texts["device"],
+        explain=explain,
+        why_not=lists["why_not"],
+    )
+    _refuse_nul(asked)
+    return asked, limit
+
+
+def _limit(text: str | None, wrong: dict[str, str]) -> int | None:
+    if text is None:
+        return None
+    # `isdigit` and `isascii`: int() would take "１２" and "1_2" too.
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_LIMIT):
+        wrong["limit"] = f"must be a whole number from 1 to {MAX_LIMIT}"
+        return None
+    return int(text)
+
+
+def _refuse_nul(asked: RecommendationRequest) -> None:
+    """PostgreSQL can't hold a NUL character, and these are logged with the impression."""
+    for name, value in (
+        ("shopper_id", asked.shopper_id),
+        ("session_id", asked.session_id),
+        ("device", asked.device),
+    ):
+        if value is not None and "\x00" in value:
+            raise InvalidRequest(fields={name: "must not contain a NUL character"})

@@ -1,0 +1,153 @@
+"""Models, runs and their quality, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recommender.models import Artifact, Run
+from recommender.selectors.runs import FamilyStatus
+from recommender.services.training.schedule import INTERVALS
+
+# What serves may be this many training intervals older than the newest event.
+_AGEING_INTERVALS = 3
+
+FAMILY_WORDS: dict[str, str] = {
+    Run.Family.ITEM_SIMILARITY: "What is bought and looked at together. Serves product and cart pages.",
+    Run.Family.CONTENT: "What is alike by title, brand and category. Serves products that nobody bought yet.",
+    Run.Family.POPULARITY: "What sells, and what is taking off. Serves where nothing is known of the shopper.",
+    Run.Family.PROFILES: "What each shopper likes, and buys again. Serves home pages.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A quality figure as a member reads it."""
+
+    label: str
+    value: str
+    meaning: str
+    headline: bool
+
+
+# name in `Run.quality`: label, what it means, whether it is a share
+_MEASURES: dict[str, tuple[str, str, bool]] = {
+    "basket_hit_rate_at_20": (
+        "Baskets completed",
+        "One product of each of the latest orders was hidden; in this share it was among 20 guesses.",
+        True,
+    ),
+    "same_category_at_10": (
+        "Neighbours in the same category",
+        "Share of the ten most similar products that are from the product's own category.",
+        True,
+    ),
+    "sales_share_of_top_100": (
+        "Sales covered by the top 100",
+        "Share of a week's order lines that the 100 bestsellers of the week before had predicted.",
+        True,
+    ),
+    "next_purchases_recall_at_20": (
+        "Next purchases foreseen",
+        "Share of what shoppers bought in the latest weeks that was among their 20 recommendations.",
+        True,
+    ),
+    "buy_again_recall_at_20": (
+        "By buying again alone",
+        "The same with nothing but repeat purchases.",
+        True,
+    ),
+    "for_you_recall_at_20": (
+        "By taste alone",
+        "The same with nothing but the shopper's taste.",
+        True,
+    ),
+    "n_test_orders": ("Orders tested", "How many orders this was measured on.", False),
+    "n_test_lines": ("Order lines tested", "How many order lines this was measured on.", False),
+    "n_test_shoppers": ("Shoppers tested", "How many shoppers this was measured on.", False),
+}
+
+STATE_BADGES: dict[str, tuple[str, str]] = {
+    Run.State.QUEUED: ("active", "clock"),
+    Run.State.RUNNING: ("active", "retrain"),
+    Run.State.PUBLISHED: ("good", "good"),
+    Run.State.HELD: ("warn", "pause"),
+    Run.State.REJECTED: ("neutral", "close"),
+    Run.State.FAILED: ("bad", "bad"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A family as the console shows it."""
+
+    family: Run.Family
+    words: str
+    serving: Artifact | None
+    active: Run | None
+    held: Run | None
+    last: Run | None
+    trained_at: datetime | None
+    is_ageing: bool
+    measures: list[Measure]
+
+    @property
+    def active_percent(self) -> int:
+        return round(self.active.progress * 100) if self.active else 0
+
+
+def model_card(status: FamilyStatus, *, newest_event_at: datetime | None) -> ModelCard:
+    """`newest_event_at` is when the newest event was received: without news nothing ages."""
+    serving = status.serving
+    trained_at = serving.created_at if serving else None
+    behind = newest_event_at - trained_at if newest_event_at and trained_at else None
+    family = Run.Family(status.family)
+    return ModelCard(
+        family=family,
+        words=FAMILY_WORDS[family],
+        serving=serving,
+        active=status.active,
+        held=status.held,
+        last=status.last,
+        trained_at=trained_at,
+        is_ageing=behind is not None and behind > _AGEING_INTERVALS * INTERVALS[family],
+        measures=measures_of(serving.run.quality, headline=headline_of(serving)) if serving else [],
+    )
+
+
+def headline_of(artifact: Artifact | None) -> str:
+    """The figure by which a new run is compared with the one before; empty if unknown."""
+    return str(artifact.manifest.get("headline", "")) if artifact else ""
+
+
+def measures_of(quality: Mapping[str, Any], *, headline: str = "") -> list[Measure]:
+    """Quality in words, the headline first; a figure that has no words keeps its name.
+
+    Examples
+    --------
+    >>> [m.label + ": " + m.value for m in measures_of({"n_test_orders": 2000.0})]
+    ['Orders tested: 2,000']
+    """
+    names = sorted(quality, key=lambda name: (name != headline, list(_MEASURES).index(name) if name in _MEASURES else 99))
+    measures = []
+    for name in names:
+        label, meaning, is_share = _MEASURES.get(
+            name, (name.replace("_", " ").capitalize(), "", not name.startswith("n_"))
+        )
+        value = f"{quality[name] * 100:.1f} %" if is_share else f"{quality[name]:,.0f}"
+        measures.append(Measure(label, value, meaning, name == headline))
+    return measures
+
+
+def counts_of(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a run learned from, as label and number.
+
+    >>> counts_of({"order_lines": 1460467})
+    [('Order lines', '1,460,467')]
+    """
+    return [
+        (name.replace("_", " ").capitalize(), f"{value:,}" if isinstance(value, int) else str(value))
+        for name, value in counts.items()
+    ]

@@ -1,0 +1,151 @@
+"""Choosing parameters on a task that is made of the training part alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+
+from recommender.engine.evaluation.learners import Recommend, Value
+from recommender.engine.evaluation.runner import Clock, Recipe, blend_of, measure
+from recommender.engine.evaluation.sources import SOURCES
+from recommender.engine.evaluation.splits import sample_positions
+from recommender.engine.evaluation.tasks import Query, Task, Training
+from recommender.engine.types import Candidates
+
+TUNED_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.5, 3.0)
+TUNED_SCALINGS = ("max", "rank")
+
+
+def tune(
+    validation: Task,
+    recipe: Recipe,
+    *,
+    seed: int,
+    clock: Clock,
+    budget_seconds: float,
+    max_queries: int = 1500,
+) -> Recipe:
+    """Choose what the recipe leaves open, on a task made of the training part alone.
+
+    From its default each parameter climbs its grid as long as that helps, one after the other and
+    source by source; then the weights of a blend. What the budget does not reach keeps its default.
+
+    Parameters
+    ----------
+    validation : Task
+        Never the test.
+    recipe : Recipe
+        Parameters that it names are left alone.
+    budget_seconds : float
+        0 or less returns the recipe with equal weights.
+    max_queries : int
+        A seeded sample of the queries is enough to tell good from bad.
+    """
+    deadline = clock() + budget_seconds
+    positions = sample_positions(len(validation.queries), at_most=max_queries, seed=seed)
+    sample = validation.subset(positions)
+    chosen: dict[str, Value] = {}
+    fitted: dict[str, Recommend] = {}
+    share = budget_seconds / (len(recipe.weights) + (len(recipe.weights) > 1))
+    for name in recipe.weights:
+        until = min(clock() + share, deadline)
+        best = _tune_source(sample, recipe, name, seed=seed, clock=clock, deadline=until)
+        chosen |= {f"{name}.{parameter}": value for parameter, value in best.items()}
+    tuned = Recipe(recipe.weights, {**recipe.parameters, **chosen})
+    if None in recipe.weights.values() and budget_seconds > 0:
+        for name in recipe.weights:
+            fitted[name] = SOURCES[name].fit(sample.training, tuned.parameters_of(name), seed)
+        return _tune_weights(sample, tuned, fitted, clock=clock, deadline=deadline)
+    return tuned
+
+
+def _tune_source(
+    task: Task, recipe: Recipe, name: str, *, seed: int, clock: Clock, deadline: float
+) -> dict[str, Value]:
+    source = SOURCES[name]
+    current = recipe.parameters_of(name)
+    scores: dict[str, float] = {}
+
+    def score(parameters: dict[str, Value]) -> float:
+        key = json.dumps(parameters, sort_keys=True)
+        if key not in scores:
+            recommend = source.fit(task.training, parameters, seed)
+            scores[key] = _objective(task, recommend, clock)
+        return scores[key]
+
+    for parameter, values in source.grid.items():
+        named = parameter in recipe.parameters or f"{name}.{parameter}" in recipe.parameters
+        if named or not _matters(parameter, task.training):
+            continue
+        # The grids are ordered and quality has one peak in most parameters, so climb.
+        start = list(values).index(current[parameter]) if current[parameter] in values else 0
+        for path in (values[start + 1 :], values[:start][::-1]):
+            for value in path:
+                if clock() >= deadline:
+                    return current
+                trial = {**current, parameter: value}
+                # A tie keeps what was there: the default is the more common case.
+                if score(trial) <= score(current):
+                    break
+                current = trial
+    return current
+
+
+def _matters(parameter: str, training: Training) -> bool:
+    """Whether a parameter can make a difference with such data."""
+    if parameter.startswith("weight_"):
+        return parameter.removeprefix("weight_") in training.shoppers and len(training.shoppers) > 1
+    if parameter == "count_exponent":
+        return any(bool((m.data != 1).any()) for m in training.shoppers.values())
+    if parameter == "recency_half_life_days":
+        sessions = training.sessions
+        return sessions is not None and int(np.ptp(sessions.times_s)) > 10 * len(sessions)
+    return True
+
+
+def _tune_weights(
+    task: Task, recipe: Recipe, fitted: Mapping[str, Recommend], *, clock: Clock, deadline: float
+) -> Recipe:
+    """The scaling, and one weight after the other, twice; the first source keeps weight 1."""
+    answers = {name: _remembered(source) for name, source in fitted.items()}
+    open_names = [name for name, weight in recipe.weights.items() if weight is None]
+    if len(open_names) == len(recipe.weights):
+        open_names = open_names[1:]
+    best, current = -np.inf, recipe
+    scalings = [recipe.parameters["scaling"]] if "scaling" in recipe.parameters else TUNED_SCALINGS
+    for scaling in scalings:
+        trial = Recipe(
+            {name: 1.0 if weight is None else weight for name, weight in recipe.weights.items()},
+            {**recipe.parameters, "scaling": scaling},
+        )
+        value = _objective(task, blend_of(answers, trial), clock)
+        for name in open_names * 2:
+            for weight in TUNED_WEIGHTS:
+                if clock() >= deadline:
+                    break
+                other = Recipe({**trial.weights, name: weight}, trial.parameters)
+                other_value = _objective(task, blend_of(answers, other), clock)
+                if other_value > value:
+                    value, trial = other_value, other
+        if value > best:
+            best, current = value, trial
+    return current
+
+
+def _remembered(source: Recommend) -> Recommend:
+    """The same source, which answers a query that it was asked before from memory."""
+    known: dict[int, Candidates] = {}
+
+    def recommend(query: Query, limit: int) -> Candidates:
+        if id(query) not in known:
+            known[id(query)] = source(query, limit)
+        return known[id(query)]
+
+    return recommend
+
+
+def _objective(task: Task, recommend: Recommend, clock: Clock) -> float:
+    report = measure(task, recommend, clock=clock)
+    return sum(report.metrics[name] for name in task.objective)

@@ -1,0 +1,10 @@
+"""The names of all keys in Valkey, in one place: `vt:{store_id}:…`."""
+
+from __future__ import annotations
+
+PREFIX = "vt"
+
+
+def session_key(store_id: int, shopper_external_id: str) -> str:
+    """The recent events of a shopper. A list."""
+    return f"{PREFIX}:{store_id}:session:{shopper_external_id}"

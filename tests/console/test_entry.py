@@ -1,0 +1,89 @@
+"""Logging in and out, and the store to begin with."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from catalog.models import Member, Store, User
+
+PASSWORD = "a-long-password"  # noqa: S105
+
+
+def log_in(client: Client, email: str, password: str) -> int:
+    return client.post("/console/login/", {"username": email, "password": password}).status_code
+
+
+def test_a_member_of_one_store_begins_with_its_overview(
+    client: Client, owner: User, store: Store
+) -> None:
+    assert log_in(client, " Owner@Shop.example", PASSWORD) == 302
+    answer = client.get("/console/", follow=True)
+    assert answer.redirect_chain == [(f"/console/{store.slug}/overview/", 302)]
+
+
+def test_a_member_of_two_stores_is_asked_which(
+    client: Client, owner: User, store: Store, other_store: Store
+) -> None:
+    Member.objects.create(store=other_store, user=owner, role=Member.Role.VIEWER)
+    client.force_login(owner)
+    content = client.get("/console/").content.decode()
+    assert f"/console/{store.slug}/overview/" in content
+    assert f"/console/{other_store.slug}/overview/" in content
+
+
+def test_somebody_without_a_store_is_told_what_to_do(client: Client, store: Store) -> None:
+    client.force_login(User.objects.create_user("new@shop.example", PASSWORD))
+    answer = client.get("/console/")
+    assert answer.status_code == 200
+    content = answer.content.decode()
+    assert "Ask the owner of your store" in content
+    assert store.name not in content
+
+
+def test_a_wrong_password_keeps_the_address_and_says_so(client: Client, owner: User) -> None:
+    answer = client.post("/console/login/", {"username": owner.email, "password": "wrong"})
+    content = answer.content.decode()
+    assert answer.status_code == 200
+    assert 'role="alert"' in content
+    assert f'value="{owner.email}"' in content
+    assert "_auth_user_id" not in client.session
+
+
+def test_an_unknown_address_is_answered_like_a_wrong_password(client: Client, owner: User) -> None:
+    known = client.post("/console/login/", {"username": owner.email, "password": "wrong"})
+    unknown = client.post("/console/login/", {"username": "no@one.example", "password": "wrong"})
+    message = "This e-mail address and password don&#x27;t belong together."
+    assert message in known.content.decode()
+    assert message in unknown.content.decode()
+
+
+def test_ten_wrong_passwords_lock_the_login_with_a_clear_word(
+    client: Client, owner: User, settings: Settings
+) -> None:
+    settings.AXES_ENABLED = True
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        log_in(client, owner.email, "wrong")
+    answer = client.post("/console/login/", {"username": owner.email, "password": PASSWORD})
+    assert answer.status_code == 429
+    assert "Login is locked for a while" in answer.content.decode()
+    assert "15 min" in answer.content.decode()
+    assert "_auth_user_id" not in client.session
+
+
+def test_logging_out_takes_a_post(client: Client, owner: User) -> None:
+    client.force_login(owner)
+    assert client.get("/console/logout/").status_code == 405
+    assert "_auth_user_id" in client.session
+    assert client.post("/console/logout/").status_code == 302
+    assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/"])
+def test_the_login_sends_nobody_to_another_site(client: Client, owner: User, target: str) -> None:
+    answer = client.post(
+        f"/console/login/?next={target}",
+        {"username": owner.email, "password": PASSWORD, "next": target},
+    )
+    assert answer.headers["Location"] == "/console/"

@@ -1,0 +1,454 @@
+"""`POST /v1/events` down to the tables: what is accepted is stored once, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client, RequestFactory
+from pytest_django import DjangoAssertNumQueries
+
+from catalog.api.bodies import body_read
+from catalog.api.errors import ApiError
+from catalog.contract.events import ANONYMOUS
+from catalog.models import Event, EventType, QuarantinedEvent, Shopper, Store
+from catalog.services import events as event_services
+from catalog.services.events import quarantine_prune
+from recommender.services import ingest
+from recommender.services.ingest import EventsAnswer, events_ingest
+from recommender.serving.signing import recommendation_id_new, recommendation_id_sign
+from tests.factories import make_product
+
+pytestmark = pytest.mark.django_db
+
+Send = Callable[..., Any]
+
+
+def event(**members: Any) -> dict[str, Any]:
+    return {
+        "event_id": str(uuid4()),
+        "type": "view_item",
+        "shopper_id": "household-1",
+        "session_id": "visit-1",
+        "occurred_at": datetime.now(UTC).isoformat(),
+        "product_id": "tea",
+        **members,
+    }
+
+
+@pytest.fixture
+def send(client: Client, publishable_key: str) -> Send:
+    """Post events with the publishable key, or another one."""
+
+    def post(*events: Any, key: str = publishable_key, **envelope: Any) -> Any:
+        return client.post(
+            "/v1/events",
+            {"events": list(events), **envelope},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {key}"},
+        )
+
+    return post
+
+
+def answer_of(response: Any) -> dict[str, Any]:
+    assert response.status_code == 202, response.content
+    answer: dict[str, Any] = json.loads(response.content)
+    return answer
+
+
+def assert_nothing_stored() -> None:
+    assert not Event.objects.exists()
+    assert not Shopper.objects.exists()
+    assert not QuarantinedEvent.objects.exists()
+
+
+# ---------------------------------------------------------------------------------------- storing
+
+
+def test_an_event_is_stored_with_everything_it_said(send: Send, store: Store) -> None:
+    tea = make_product(store, "tea")
+    recommendation_id = recommendation_id_new(1_795_000_000_000)
+    sent = event(
+        type="purchase",
+        product_id=None,
+        items=[
+            {"product_id": "tea", "quantity": 2, "price": "1.99", "list_price": 2.49},
+            {"product_id": "coffee", "price": 5},
+        ],
+        order_id="A-1",
+        page="/thanks",
+        recommendation_id=recommendation_id_sign(bytes(store.signing_secret), recommendation_id),
+        consent="granted",
+        properties={"coupon": "SPRING", "deep": {"list": [1, 2.5, None, True]}},
+    )
+    answer = answer_of(send(sent))
+    assert answer == {"accepted": 1, "duplicate": 0, "rejected": []}
+    first, second = Event.objects.order_by("line")
+    assert str(first.event_id) == sent["event_id"] == str(second.event_id)
+    assert first.type == EventType.PURCHASE
+    assert first.store_id == store.pk
+    assert first.shopper.external_id == "household-1"
+    assert (first.product_id, first.unknown_product) == (tea.pk, None)
+    assert (first.quantity, first.price_minor, first.list_price_minor) == (2, 199, 249)
+    assert first.value_minor == 398
+    assert (first.order_id, first.page, first.session_id) == ("A-1", "/thanks", "visit-1")
+    assert first.recommendation_id == recommendation_id
+    assert first.consent == 1
+    assert first.properties == sent["properties"]
+    assert abs(first.received_at - datetime.now(UTC)) < timedelta(minutes=1)
+    # A product that the catalog lacks is kept by the shop's id.
+    assert (second.product_id, second.unknown_product) == (None, "coffee")
+    assert (second.line, second.value_minor, second.properties) == (1, 500, None)
+
+
+def test_a_product_of_another_store_is_unknown(
+    send: Send, store: Store, other_store: Store
+) -> None:
+    make_product(other_store, "tea")
+    answer_of(send(event()))
+    stored = Event.objects.get()
+    assert (stored.store_id, stored.product_id, stored.unknown_product) == (store.pk, None, "tea")
+
+
+def test_good_and_bad_events_of_a_batch_part_ways(send: Send, store: Store) -> None:
+    make_product(store, "tea")
+    answer = answer_of(
+        send(
+            event(),
+            event(type="dance"),
+            event(quantity=-2),
+            event(shopper_id="x" * 5_000),
+            event(occurred_at="1970-01-01T00:00:01Z"),
+            event(query="a\x00b"),
+            event(),
+        )
+    )
+    assert (answer["accepted"], answer["duplicate"]) == (2, 0)
+    assert [(each["index"], each["code"], each["field"]) for each in answer["rejected"]] == [
+        (1, "unknown_type", "type"),
+        (2, "out_of_range", "quantity"),
+        (3, "too_long", "shopper_id"),
+        (4, "too_old", "occurred_at"),
+        (5, "nul_character", ""),
+    ]
+    assert Event.objects.count() == 2
+    assert list(Shopper.objects.values_list("external_id", flat=True)) == ["household-1"]
+    kept = QuarantinedEvent.objects.order_by("pk")
+    assert [each.code for each in kept] == [each["code"] for each in answer["rejected"]]
+    assert all(each.store_id == store.pk for each in kept)
+    assert kept[0].payload["type"] == "dance"
+    assert set(kept[2].payload) == {"text", "n_bytes"}
+    assert len(kept[2].payload["text"]) <= 4_096
+
+
+def test_hostile_events_get_a_verdict_and_no_500(
+    client: Client, send: Send, publishable_key: str
+) -> None:
+    hostile = [
+        b'{"price": NaN}',
+        b'{"query": "\\ud800"}',
+        b'{"type": "search", "query": "\\u0000", "shopper_id": "s"}',
+        b"[" * 5_000 + b"]" * 5_000,
+        b'{"quantity": ' + b"9" * 5_000 + b"}",
+        b'{"rating": 1e999}',
+        b"\xff",
+        b'{"type": "search", "query": "x", "shopper_id": "s", "properties": {"n": '
+        + b"9" * 4_000
+        + b', "small": 1e-320, "e": "\\ud83d\\ude00", "k\\n": {}}}',
+    ]
+    body = b'{"events": [' + b",".join(hostile) + b"]}"
+    answer = answer_of(
+        client.post(
+            "/v1/events",
+            body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {publishable_key}"},
+        )
+    )
+    assert answer["accepted"] == 1
+    assert [each["index"] for each in answer["rejected"]] == list(range(7))
+    assert QuarantinedEvent.objects.count() == 7
+    stored = Event.objects.get()
+    assert stored.properties is not None
+    assert stored.properties["e"] == "\U0001f600"
+
+
+def test_a_forged_recommendation_id_is_dropped_with_a_warning(
+    send: Send, store: Store, other_store: Store
+) -> None:
+    theirs = recommendation_id_sign(
+        bytes(other_store.signing_secret), recommendation_id_new(1_795_000_000_000)
+    )
+    answer = answer_of(send(event(), event(recommendation_id=theirs)))
+    assert answer["accepted"] == 2
+    assert [(each["index"], each["code"]) for each in answer["warnings"]] == [
+        (1, "recommendation_unknown")
+    ]
+    assert set(Event.objects.values_list("recommendation_id", flat=True)) == {None}
+
+
+def test_denied_consent_stores_no_shopper(send: Send, store: Store) -> None:
+    make_product(store, "tea")
+    answer_of(send(event(consent="denied")))
+    stored = Event.objects.get()
+    assert (stored.shopper.external_id, stored.session_id, stored.consent) == (ANONYMOUS, None, 0)
+    assert not Shopper.objects.filter(external_id="household-1").exists()
+
+
+def test_shoppers_are_seen_from_their_first_to_their_last_event(
+    send: Send, secret_key: str
+) -> None:
+    def at(hours: int) -> str:
+        return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+
+    answer_of(send(event(occurred_at=at(5)), event(occurred_at=at(3)), key=secret_key))
+    answer_of(send(event(occurred_at=at(9)), event(occurred_at=at(1)), key=secret_key))
+    answer_of(send(event(occurred_at=at(4)), key=secret_key))
+    shopper = Shopper.objects.get()
+    now = datetime.now(UTC)
+    assert abs(now - shopper.first_seen_at - timedelta(hours=9)) < timedelta(minutes=1)
+    assert abs(now - shopper.last_seen_at - timedelta(hours=1)) < timedelta(minutes=1)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_events(
+    send: Send, store: Store, secret_key: str, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    answer_of(send(event(), key=secret_key))  # The key is known from here on.
+    # Savepoint and release (a test runs inside a transaction), products, shoppers, events.
+    with django_assert_num_queries(5):
+        answer_of(send(event(shopper_id="new"), key=secret_key))
+    with django_assert_num_queries(5):
+        many = [event(shopper_id=f"s{n}", product_id=f"p{n}") for n in range(200)]
+        assert answer_of(send(*many, key=secret_key))["accepted"] == 200
+
+
+# -------------------------------------------------------------------------------------- duplicates
+
+
+def test_an_event_that_is_sent_twice_is_stored_once(send: Send, store: Store) -> None:
+    once = event()
+    assert answer_of(send(once, once))["duplicate"] == 1
+    answer = answer_of(send(event(), once))
+    assert (answer["accepted"], answer["duplicate"]) == (1, 1)
+    assert Event.objects.filter(event_id=once["event_id"]).count() == 1
+
+
+def test_ids_that_are_no_uuid_are_recognised_too(
+    send: Send, other_store: Store, store: Store
+) -> None:
+    assert answer_of(send(event(event_id="order-17")))["accepted"] == 1
+    assert answer_of(send(event(event_id="order-17")))["duplicate"] == 1
+    from catalog.selectors.keys import publishable_key
+
+    # The same text in another store is another event.
+    assert (
+        answer_of(send(event(event_id="order-17"), key=publishable_key(other_store)))["accepted"]
+        == 1
+    )
+    assert Event.objects.values("event_id").distinct().count() == 2
+
+
+def test_a_repetition_with_another_basket_adds_nothing(send: Send, store: Store) -> None:
+    order = event(type="purchase", items=[{"product_id": "a"}])
+    larger = {**order, "items": [{"product_id": "x"}, {"product_id": "y"}]}
+    answer_of(send(order))
+    assert answer_of(send(larger))["duplicate"] == 1
+    assert list(Event.objects.values_list("unknown_product", flat=True)) == ["a"]
+
+
+def test_a_retry_across_midnight_with_a_wrong_clock_is_a_duplicate(store: Store) -> None:
+    happened = "2026-11-23T00:05:00+00:00"
+    body = json.dumps(event(event_id="e", occurred_at=happened)).encode()
+
+    def send_at(received: datetime, sent: datetime) -> EventsAnswer:
+        return events_ingest(
+            store_id=store.pk,
+            currency="USD",
+            signing_secret=bytes(store.signing_secret),
+            from_server=False,
+            raw_events=[body],
+            sent_at=sent.isoformat(),
+            received_at=received,
+        )
+
+    before = datetime(2026, 11, 22, 23, 50, tzinfo=UTC)
+    skew, later = timedelta(minutes=20), timedelta(minutes=25)
+    assert send_at(before, before + skew).accepted == 1
+    assert send_at(before + later, before + later + skew).duplicate == 1
+    stored = Event.objects.get()
+    assert stored.occurred_on == date(2026, 11, 23)
+    assert stored.occurred_at == datetime(2026, 11, 22, 23, 45, tzinfo=UTC)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_events_at_the_same_time_are_stored_once(
+    store: Store, publishable_key: str
+) -> None:
+    """Eight posts of the same forty events, each in another order: no deadlock, no double."""
+    events = [event(shopper_id=f"s{number % 7}") for number in range(40)]
+    answers: list[dict[str, Any]] = []
+    start = threading.Barrier(8)
+
+    def post(turn: int) -> None:
+        client = Client()
+        mixed = events[turn * 5 :] + events[: turn * 5]
+        start.wait()
+        try:
+            response = client.post(
+                "/v1/events",
+                {"events": mixed},
+                content_type="application/json",
+                headers={"Authorization": f"Bearer {publishable_key}"},
+            )
+            answers.append(answer_of(response))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=post, args=(turn,)) for turn in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    assert sum(answer["accepted"] for answer in answers) == 40
+    assert sum(answer["duplicate"] for answer in answers) == 7 * 40
+    assert Event.objects.count() == 40
+    assert Shopper.objects.count() == 7
+
+
+# ------------------------------------------------------------------------------ bodies and limits
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"hello", 400, "not_json"),
+        (b"", 400, "not_json"),
+        (b"[]", 400, "not_json"),
+        (b"{}", 400, "invalid_request"),
+        (b'{"events": []}', 400, "invalid_request"),
+        (b'{"events": [' + b"{}," * 50 + b"{}]}", 400, "too_many_events"),
+        (b'{"events": [{"properties": "' + b"x" * 66_000 + b'"}]}', 413, "body_too_large"),
+    ],
+)
+def test_a_body_that_can_not_be_taken_is_refused_as_a_whole(
+    client: Client, publishable_key: str, body: bytes, status: int, code: str
+) -> None:
+    response = client.post(
+        "/v1/events",
+        body,
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {publishable_key}"},
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert_nothing_stored()
+
+
+def test_ten_megabytes_are_refused_before_they_are_read(store: Store) -> None:
+    class Unreadable:
+        def read(self, *_: object) -> bytes:
+            raise AssertionError("the body was read")
+
+    request = RequestFactory().post("/v1/events", b"", content_type="application/json")
+    request.META["CONTENT_LENGTH"] = str(10 * 1024 * 1024)
+    request._stream = Unreadable()  # type: ignore[assignment]
+    with pytest.raises(ApiError) as refusal:
+        body_read(request, limit=64 * 1024)
+    assert refusal.value.status == 413
+
+
+def test_a_body_in_chunks_is_read_no_further_than_the_limit() -> None:
+    class Endless:
+        n_read = 0
+
+        def read(self, n_bytes: int) -> bytes:
+            self.n_read += n_bytes
+            return b"x" * n_bytes
+
+    request = RequestFactory().post("/v1/events")
+    request.META.pop("CONTENT_LENGTH", None)
+    request.META["HTTP_TRANSFER_ENCODING"] = "chunked"
+    with pytest.raises(ApiError) as refusal:
+        body_read(request, limit=1_000)
+    assert refusal.value.status == 411  # Django's own server can't tell where it ends.
+    endless = Endless()
+    request.META.update({"wsgi.input_terminated": True, "wsgi.input": endless})
+    with pytest.raises(ApiError) as refusal:
+        body_read(request, limit=1_000)
+    assert refusal.value.status == 413
+    assert endless.n_read <= 1_001
+
+
+def test_a_server_may_send_a_thousand_events_and_not_one_more(send: Send, secret_key: str) -> None:
+    many = [event(occurred_at="2020-02-29T10:00:00Z") for _ in range(1_000)]
+    assert answer_of(send(*many, key=secret_key))["accepted"] == 1_000
+    response = send(*many, event(), key=secret_key)
+    assert response.status_code == 400
+    assert json.loads(response.content)["error"]["code"] == "too_many_events"
+    assert Event.objects.count() == 1_000
+
+
+# ------------------------------------------------------------------------------------- quarantine
+
+
+def test_quarantine_is_bounded_and_pruned(
+    send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_services, "QUARANTINE_PER_DAY", 3)
+    answer = answer_of(send(*[event(type="dance") for _ in range(5)]))
+    assert len(answer["rejected"]) == 5
+    answer_of(send(event(type="dance")))
+    assert QuarantinedEvent.objects.count() == 3
+    oldest = QuarantinedEvent.objects.first()
+    assert oldest is not None
+    QuarantinedEvent.objects.filter(pk=oldest.pk).update(
+        received_at=datetime.now(UTC) - timedelta(days=31)
+    )
+    assert quarantine_prune() == 1
+    assert QuarantinedEvent.objects.count() == 2
+
+
+# ----------------------------------------------------------------------------------------- outages
+
+
+def test_without_postgresql_events_are_answered_503_and_can_be_sent_again(
+    send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer_of(send(event(type="search", query="warm up")))
+    Event.objects.all().delete()
+    Shopper.objects.all().delete()
+    lost = event()
+
+    def away(**_: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    # As in production the connection is dropped, which the test's own transaction must survive.
+    monkeypatch.setattr("recommender.api.fast_lane.connection.close", lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "events_store", away)
+        response = send(lost)
+    assert response.status_code == 503
+    assert response["Retry-After"] == "5"
+    assert json.loads(response.content)["error"]["code"] == "unavailable"
+    assert_nothing_stored()
+    assert answer_of(send(lost))["accepted"] == 1
+
+
+def test_a_failure_in_the_middle_stores_nothing(
+    send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr("recommender.api.fast_lane.connection.close", lambda: None)
+    monkeypatch.setattr(event_services, "_quarantine", broken)
+    response = send(event(), event(type="dance"))
+    assert response.status_code == 503
+    assert_nothing_stored()
