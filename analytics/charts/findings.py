@@ -30,7 +30,11 @@ def count_finding(noun: str, now: int, before: int | None, n_days: int) -> str:
     'No orders in these 28 days, nor in the 28 before'
     """
     if before is None:
-        return f"{now:,} {noun.lower()} in {n_days} days" if now else f"No {noun.lower()} in these {n_days} days"
+        return (
+            f"{now:,} {noun.lower()} in {n_days} days"
+            if now
+            else f"No {noun.lower()} in these {n_days} days"
+        )
     compared = change(now, before)
     against = f"against the {n_days} days before"
     if not now and not before:

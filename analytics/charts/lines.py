@@ -40,7 +40,7 @@ def lines_over_time(
     """
     traces: list[Trace] = []
     for i, column in enumerate(columns):
-        axis = f"y{i + 1}" if i else "y"
+        axis, color = (f"y{i + 1}" if i else "y"), (SERIES, SERIES_2)[i % 2]
         if any(value is not None for value in column.before):
             traces.append(
                 {
@@ -56,9 +56,12 @@ def lines_over_time(
                     "hovertemplate": f"%{{y:,}} {column.unit} before<extra></extra>",
                 }
             )
-        traces.append(_line(days, column.values, name=column.title, axis=axis, color=(SERIES, SERIES_2)[i % 2], hover=f"%{{y:,}} {column.unit}"))
+        hover = f"%{{y:,}} {column.unit}"
+        traces.append(
+            _line(days, column.values, name=column.title, axis=axis, color=color, hover=hover)
+        )
         if today is not None and column.so_far is not None:
-            traces.append(_so_far(today, column.so_far, axis, (SERIES, SERIES_2)[i % 2], column.unit, show=i == 0))
+            traces.append(_so_far(today, column.so_far, axis, color, column.unit, show=i == 0))
     return figure(traces, [column.unit for column in columns])
 
 
@@ -80,7 +83,14 @@ def counts_and_rate(
             "marker": {"color": SERIES},
             "hovertemplate": f"%{{y:,}} {counts.unit}<extra></extra>",
         },
-        _line(days, rate.values, name=rate.title, axis="y2", color=SERIES_2, hover="%{y:.1%} " + rate.title.lower()),
+        _line(
+            days,
+            rate.values,
+            name=rate.title,
+            axis="y2",
+            color=SERIES_2,
+            hover="%{y:.1%} " + rate.title.lower(),
+        ),
     ]
     if today is not None and counts.so_far:
         traces.append(
@@ -100,7 +110,9 @@ def counts_and_rate(
     return figure(traces, [counts.unit, rate.unit], percent=frozenset({1}))
 
 
-def rate_with_interval(days: Sequence[date], rates: Sequence[Rate], *, title: str, unit: str) -> Figure:
+def rate_with_interval(
+    days: Sequence[date], rates: Sequence[Rate], *, title: str, unit: str
+) -> Figure:
     """A share over time inside the band in which it probably lies (95 %, Wilson)."""
     intervals = [rate.interval for rate in rates]
     lows = [interval[0] if interval else None for interval in intervals]
@@ -121,7 +133,13 @@ def rate_with_interval(days: Sequence[date], rates: Sequence[Rate], *, title: st
 
 
 def _line(
-    days: Sequence[date], values: Sequence[float | None], *, name: str, axis: str, color: str, hover: str
+    days: Sequence[date],
+    values: Sequence[float | None],
+    *,
+    name: str,
+    axis: str,
+    color: str,
+    hover: str,
 ) -> Trace:
     return {
         "type": "scatter",

@@ -20,7 +20,9 @@ _GRID = "var(--chart-grid)"
 _TEXT = "var(--chart-text)"
 
 
-def figure(traces: list[Trace], y_titles: list[str], *, percent: frozenset[int] = frozenset()) -> Figure:
+def figure(
+    traces: list[Trace], y_titles: list[str], *, percent: frozenset[int] = frozenset()
+) -> Figure:
     """One panel per title, above each other, with one time axis.
 
     Parameters
@@ -47,7 +49,13 @@ def figure(traces: list[Trace], y_titles: list[str], *, percent: frozenset[int] 
             "bordercolor": "var(--line-strong)",
             "font": {"color": "var(--ink)"},
         },
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
         "showlegend": True,
         "dragmode": False,
         "bargap": 0.25,

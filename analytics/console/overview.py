@@ -28,7 +28,7 @@ from recommender.selectors.runs import family_statuses
 
 
 @require_safe
-@member_page
+@member_page()
 def overview(request: ConsoleRequest) -> HttpResponse:
     store, today = request.store, timezone.localdate()
     try:
@@ -44,9 +44,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         period=period,
         now=now,
         before=before if comparable else None,
-        buckets=bucket_figures(
-            store=store, period=period, bucket_days=bucket_days_of(period)
-        ),
+        buckets=bucket_figures(store=store, period=period, bucket_days=bucket_days_of(period)),
         so_far=so_far if period.last == today - timedelta(days=1) else None,
     )
     latest = _latest_context(store)
@@ -73,7 +71,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
 
 
 @require_safe
-@member_page
+@member_page()
 def latest_events_list(request: ConsoleRequest) -> HttpResponse:
     """The list of the latest events alone, for htmx."""
     return render(request, "console/overview/_events.html", _latest_context(request.store))

@@ -25,7 +25,7 @@ def tiles_of(now: Figures, before: Figures | None, currency: str) -> list[Tile]:
     """`before` is None if the store has no such days."""
     return [
         _revenue(now, before, currency),
-        _count("Orders", now.n_orders, before and before.n_orders, _order_parts(now)),
+        _count("Orders", now.n_orders, before.n_orders if before else None, _order_parts(now)),
         _rate(
             "Conversion rate",
             Rate(now.n_converted, now.n_visitors),
@@ -36,7 +36,7 @@ def tiles_of(now: Figures, before: Figures | None, currency: str) -> list[Tile]:
         _count(
             "Recommendations",
             now.n_recommendations,
-            before and before.n_recommendations,
+            before.n_recommendations if before else None,
             _recommendation_parts(now),
         ),
         _rate(
@@ -49,7 +49,7 @@ def tiles_of(now: Figures, before: Figures | None, currency: str) -> list[Tile]:
         _count(
             "Events",
             now.n_events,
-            before and before.n_events,
+            before.n_events if before else None,
             f"{now.n_views:,} views · {now.n_carts:,} put into a cart",
         ),
     ]
@@ -62,7 +62,7 @@ def _revenue(now: Figures, before: Figures | None, currency: str) -> Tile:
         f"{money_rounded(now.revenue_minor // now.n_orders, currency)} per order"
         if now.n_orders
         else "no order",
-        change(now.revenue_minor, before and before.revenue_minor),
+        change(now.revenue_minor, before.revenue_minor if before else None),
         money_rounded(before.revenue_minor, currency) if before and before.revenue_minor else "",
     )
 

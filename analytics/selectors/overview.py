@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from django.db import connection
 from django.db.models import Max, Min
@@ -119,7 +119,7 @@ def _figures_by_part(
     n_parts: int,
 ) -> list[Figures]:
     """Figures of the days from first to last, by an SQL expression from a day to 0 … n_parts-1."""
-    values = {"store": store.pk, "first": first, "last": last, **parameters}
+    values: dict[str, Any] = {"store": store.pk, "first": first, "last": last, **parameters}
     where = "WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s"
     with connection.cursor() as cursor:
         cursor.execute(

@@ -38,9 +38,7 @@ class RefreshedDays:
     last: date | None
 
 
-def rollups_refresh(
-    *, store: Store, now: datetime, since: datetime | None = None
-) -> RefreshedDays:
+def rollups_refresh(*, store: Store, now: datetime, since: datetime | None = None) -> RefreshedDays:
     """Count again each day touched since the last refresh; the first refresh counts all days.
 
     One transaction. `since` looks back further than the watermark: for an import that was open for
@@ -97,9 +95,7 @@ def _lock(store: Store) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, store.pk])
 
 
-def _earlier(
-    mark: datetime | None, overlap: timedelta, since: datetime | None
-) -> datetime | None:
+def _earlier(mark: datetime | None, overlap: timedelta, since: datetime | None) -> datetime | None:
     """The moment to look back to; None means to the beginning."""
     if mark is None:
         return None
@@ -127,7 +123,7 @@ def _touched(
     store: Store, events_since: datetime | None, impressions_since: datetime | None
 ) -> tuple[list[date], datetime | None, datetime | None]:
     """Days with news, and the newest event and impression among it."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "store": store.pk,
         "zone": store.time_zone,
         "events_since": events_since or _BEGINNING,

@@ -37,38 +37,37 @@ class ConsoleRequest(HttpRequest):
 View = Callable[..., HttpResponse]
 
 
-def member_page(
-    view: View | None = None, *, roles: Collection[str] = frozenset(Member.Role)
-) -> Any:
+def member_page(*, roles: Collection[str] = frozenset(Member.Role)) -> Callable[[View], View]:
     """Open a view to the members of the store in its address, with `request.member`.
 
     Not logged in: to the login page and back. Not a member: 404. A member without one of `roles`:
     403, which says so. Times on the page are the store's.
     """
-    if view is None:
-        return functools.partial(member_page, roles=roles)
 
-    @functools.wraps(view)
-    def opened(request: HttpRequest, store: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
-            if request.headers.get("HX-Request"):
-                # A fragment that polls must not be swapped for a login page.
-                return HttpResponseClientRefresh()
-            return redirect_to_login(request.get_full_path())
-        member = member_find(user=request.user, store_slug=store)
-        if member is None:
-            raise Http404
-        if member.role not in roles:
-            raise PermissionDenied(
-                f"Your role in {member.store.name} is {member.get_role_display().lower()};"
-                f" this needs {' or '.join(sorted(Member.Role(role).label.lower() for role in roles))}."
-            )
-        console_request = cast(ConsoleRequest, request)
-        console_request.member, console_request.store = member, member.store
-        with timezone.override(ZoneInfo(member.store.time_zone)):
-            return view(console_request, *args, **kwargs)
+    def open_to_members(view: View) -> View:
+        @functools.wraps(view)
+        def opened(request: HttpRequest, store: str, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                if request.headers.get("HX-Request"):
+                    # A fragment that polls must not be swapped for a login page.
+                    return HttpResponseClientRefresh()
+                return redirect_to_login(request.get_full_path())
+            member = member_find(user=request.user, store_slug=store)
+            if member is None:
+                raise Http404
+            if member.role not in roles:
+                raise PermissionDenied(
+                    f"Your role in {member.store.name} is {member.get_role_display().lower()};"
+                    f" this needs {' or '.join(sorted(Member.Role(role).label.lower() for role in roles))}."
+                )
+            console_request = cast(ConsoleRequest, request)
+            console_request.member, console_request.store = member, member.store
+            with timezone.override(ZoneInfo(member.store.time_zone)):
+                return view(console_request, *args, **kwargs)
 
-    return opened
+        return opened
+
+    return open_to_members
 
 
 def can_edit(member: Member) -> bool:

@@ -28,7 +28,7 @@ LATELY = timedelta(days=28)
 
 
 @require_safe
-@member_page
+@member_page()
 def product_list(request: ConsoleRequest) -> HttpResponse:
     """The list; its table alone for htmx."""
     store, wanted = request.store, _filter(request)
@@ -82,10 +82,10 @@ def _category_choices(request: ConsoleRequest, chosen: str) -> list[tuple[str, s
         choices.append((name, name))
         if chosen == name or chosen.startswith(name + CATEGORY_SEPARATOR):
             parts = chosen.split(CATEGORY_SEPARATOR)
-            for depth in range(2, len(parts) + 1):
-                choices.append(
-                    (CATEGORY_SEPARATOR.join(parts[:depth]), f"{'· ' * (depth - 1)}{parts[depth - 1]}")
-                )
+            choices += [
+                (CATEGORY_SEPARATOR.join(parts[:depth]), f"{'· ' * (depth - 1)}{parts[depth - 1]}")
+                for depth in range(2, len(parts) + 1)
+            ]
             choices += [
                 (chosen + CATEGORY_SEPARATOR + child, f"{'· ' * len(parts)}{child}")
                 for child in below_chosen

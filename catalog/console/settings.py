@@ -16,7 +16,7 @@ from catalog.services.keys import OriginRefused, api_key_create, api_key_revoke
 
 
 @require_safe
-@member_page
+@member_page()
 def settings_page(request: ConsoleRequest) -> HttpResponse:
     return _page(request)
 
@@ -25,9 +25,7 @@ def settings_page(request: ConsoleRequest) -> HttpResponse:
 @member_page(roles=OWNERS)
 def key_create(request: ConsoleRequest) -> HttpResponse:
     """Make a key. A secret key's text is in this one answer, and nowhere else ever."""
-    form = {
-        name: request.POST.get(name, "").strip() for name in ("kind", "name", "origins")
-    }
+    form = {name: request.POST.get(name, "").strip() for name in ("kind", "name", "origins")}
     if form["kind"] not in ApiKey.Kind.values or not 1 <= len(form["name"]) <= 80:
         return _page(request, form=form, error="A key needs a kind and a name of up to 80 letters.")
     try:
@@ -50,7 +48,8 @@ def key_revoke(request: ConsoleRequest, key_id: int) -> HttpResponse:
     except ApiKey.DoesNotExist as error:
         raise Http404 from error
     messages.success(
-        request, f"The key {key.prefix}… ({key.name}) is revoked. It stops working within 5 seconds."
+        request,
+        f"The key {key.prefix}… ({key.name}) is revoked. It stops working within 5 seconds.",
     )
     return redirect("console-settings", request.store.slug)
 
@@ -83,9 +82,7 @@ def _page(
         "made": made,
         "made_text": made_text,
     }
-    response = render(
-        request, "console/settings/page.html", context, status=422 if error else 200
-    )
+    response = render(request, "console/settings/page.html", context, status=422 if error else 200)
     if made:
         # The text of a key is in no history and no cache.
         response.headers["Cache-Control"] = "no-store"

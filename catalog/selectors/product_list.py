@@ -200,14 +200,15 @@ def _matching(store: Store, wanted: ProductFilter) -> QuerySet[Product]:
         query = SearchQuery(
             " & ".join(f"{word}:*" for word in words), search_type="raw", config="simple"
         )
-        products = products.annotate(
-            search=SearchVector("title", "brand", config="simple")
-        ).filter(Q(search=query) | Q(external_id=wanted.words.strip()))
+        products = products.annotate(search=SearchVector("title", "brand", config="simple")).filter(
+            Q(search=query) | Q(external_id=wanted.words.strip())
+        )
     elif wanted.words:
         products = products.filter(external_id=wanted.words.strip())
     if wanted.category:
         products = products.filter(
-            Q(category_path=wanted.category) | Q(category_path__startswith=wanted.category + CATEGORY_SEPARATOR)
+            Q(category_path=wanted.category)
+            | Q(category_path__startswith=wanted.category + CATEGORY_SEPARATOR)
         )
     if wanted.state != ALL_STATES:
         products = products.filter(STATES[wanted.state][1])

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from catalog.console.access import ConsoleRequest
 from catalog.console.navigation import Section, sections_for
 from catalog.durations import age_words, duration_words, seconds_between
 from catalog.money import money_rounded, money_text
@@ -28,9 +29,7 @@ def icon(name: str, label: str = "") -> SafeString:
         return format_html(
             '<svg class="icon" role="img" aria-label="{}"><use href="#icon-{}"/></svg>', label, name
         )
-    return format_html(
-        '<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name
-    )
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)
 
 
 @register.filter
@@ -115,7 +114,7 @@ def moment_text(at: datetime) -> str:
 @register.simple_tag(takes_context=True)
 def console_sections(context: Context) -> list[Section]:
     """The links of the sidebar, the current one marked."""
-    request: HttpRequest = context["request"]
+    request: ConsoleRequest = context["request"]
     match = request.resolver_match
     return sections_for(
         store_slug=request.store.slug,
@@ -127,6 +126,6 @@ def console_sections(context: Context) -> list[Section]:
 def query_with(context: Context, **changes: object) -> str:
     """The page's own query string with some parameters set; an empty value removes one."""
     request: HttpRequest = context["request"]
-    query = {key: value for key, value in request.GET.items() if key not in changes}
+    query = {key: str(value) for key, value in request.GET.items() if key not in changes}
     query |= {key: str(value) for key, value in changes.items() if value not in (None, "")}
     return f"?{urlencode(query)}" if query else request.path

@@ -53,14 +53,17 @@ def hot_answer(request: HttpRequest, view: View, **arguments: str) -> HttpRespon
     A mistake of ours goes on to Django, which logs it and calls `catalog.api.errors.server_error`.
     """
     try:
-        return view(request, **arguments)
+        response = view(request, **arguments)
     except ApiError as error:
-        return error_response(error, headers=cors_headers(request, None))
+        response = error_response(error, headers=cors_headers(request, None))
     except DATABASE_AWAY:
         # Whatever state the connection is in, the next request gets a new one.
         connection.close()
         away = Unavailable("The database can't be reached at the moment.")
-        return error_response(away, headers=cors_headers(request, None))
+        response = error_response(away, headers=cors_headers(request, None))
+    # Elsewhere CommonMiddleware does this. Without it the body would go out in chunks.
+    response.headers["Content-Length"] = str(len(response.content))
+    return response
 
 
 def hot(view: View) -> View:

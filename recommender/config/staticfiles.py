@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.staticfiles.finders import BaseFinder
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage
 
 PLOTLY = "plotly.min.js"
@@ -20,7 +21,8 @@ class PlotlyFinder(BaseFinder):
         super().__init__(*args, **kwargs)
         # Located without importing the package, which takes half a second.
         spec = importlib.util.find_spec("plotly")
-        assert spec is not None and spec.origin is not None, "the package plotly is missing"
+        if spec is None or spec.origin is None:
+            raise ImproperlyConfigured("The package plotly is missing.")
         self.storage = FileSystemStorage(location=Path(spec.origin).parent / "package_data")
 
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:

@@ -130,7 +130,13 @@ def measures_of(quality: Mapping[str, Any], *, headline: str = "") -> list[Measu
     >>> [m.label + ": " + m.value for m in measures_of({"n_test_orders": 2000.0})]
     ['Orders tested: 2,000']
     """
-    names = sorted(quality, key=lambda name: (name != headline, list(_MEASURES).index(name) if name in _MEASURES else 99))
+    names = sorted(
+        quality,
+        key=lambda name: (
+            name != headline,
+            list(_MEASURES).index(name) if name in _MEASURES else 99,
+        ),
+    )
     measures = []
     for name in names:
         label, meaning, is_share = _MEASURES.get(
@@ -148,6 +154,9 @@ def counts_of(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
     [('Order lines', '1,460,467')]
     """
     return [
-        (name.replace("_", " ").capitalize(), f"{value:,}" if isinstance(value, int) else str(value))
+        (
+            name.replace("_", " ").capitalize(),
+            f"{value:,}" if isinstance(value, int) else str(value),
+        )
         for name, value in counts.items()
     ]

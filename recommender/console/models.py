@@ -29,7 +29,7 @@ RUNS_PER_PAGE = 25
 
 
 @require_safe
-@member_page
+@member_page()
 def model_list(request: ConsoleRequest) -> HttpResponse:
     store, family = request.store, request.GET.get("family", "")
     if family not in ("", *Run.Family.values):
@@ -40,8 +40,7 @@ def model_list(request: ConsoleRequest) -> HttpResponse:
     )
     newest = newest_event_received_at(store=store)
     cards = [
-        model_card(status, newest_event_at=newest)
-        for status in family_statuses(store_id=store.pk)
+        model_card(status, newest_event_at=newest) for status in family_statuses(store_id=store.pk)
     ]
     context = {
         "cards": cards,
@@ -59,7 +58,7 @@ def model_list(request: ConsoleRequest) -> HttpResponse:
 
 
 @require_safe
-@member_page
+@member_page()
 def run_page(request: ConsoleRequest, run_id: int) -> HttpResponse:
     run = (
         Run.objects.filter(store=request.store, pk=run_id)
@@ -119,7 +118,9 @@ def confirm(request: ConsoleRequest, run_id: int) -> HttpResponse:
     except RunNotHeld as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, f"{run.get_family_display()}: run {run.pk} serves within seconds.")
+        messages.success(
+            request, f"{run.get_family_display()}: run {run.pk} serves within seconds."
+        )
     return redirect("console-run", request.store.slug, run_id)
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from catalog.console.access import ConsoleRequest, member_page
 from catalog.console.settings import page_snippet
-from recommender.console.strategy_words import source_label, strategy_words
+from recommender.console.strategy_words import StrategyWords, source_label, strategy_words
 from recommender.models import Placement
 from recommender.selectors.placement_figures import (
     Delivered,
@@ -20,7 +20,7 @@ from recommender.selectors.placement_figures import (
     placement_find,
     placements_of,
 )
-from recommender.serving.strategy import strategy_parse
+from recommender.serving.strategy import InvalidStrategyError, strategy_parse
 from recommender.serving.trace import REASON_WORDS
 
 # Over which days the pages say what was delivered.
@@ -40,20 +40,20 @@ _CONTEXT_QUERY: dict[str, str] = {
 
 
 @require_safe
-@member_page
+@member_page()
 def placement_list(request: ConsoleRequest) -> HttpResponse:
     now = timezone.now()
     delivered = delivered_by_placement(store=request.store, since=now - LATELY)
     rows = []
     for placement in placements_of(store=request.store):
-        words = strategy_words(strategy_parse(placement.strategy_version.document))
+        words = _words(placement)
         rows.append((placement, words, delivered.get(placement.pk, Delivered())))
     context = {"rows": rows, "lately_days": LATELY.days, "read_at": now}
     return render(request, "console/placements/list.html", context)
 
 
 @require_safe
-@member_page
+@member_page()
 def placement_page(request: ConsoleRequest, slug: str) -> HttpResponse:
     store, now = request.store, timezone.now()
     placement = placement_find(store=store, slug=slug)
@@ -64,7 +64,7 @@ def placement_page(request: ConsoleRequest, slug: str) -> HttpResponse:
     context = {
         "placement": placement,
         "version": placement.strategy_version,
-        "strategy": strategy_words(strategy_parse(placement.strategy_version.document)),
+        "strategy": _words(placement),
         "delivered": delivered,
         "reasons": [(REASON_WORDS.get(code, code), n) for code, n in delivered.reasons],
         "shown_sources": [
@@ -77,19 +77,34 @@ def placement_page(request: ConsoleRequest, slug: str) -> HttpResponse:
     return render(request, "console/placements/page.html", context)
 
 
+def _words(placement: Placement) -> StrategyWords | None:
+    """The strategy in words; None for a document that this version of Vitrine can't read."""
+    try:
+        return strategy_words(strategy_parse(placement.strategy_version.document))
+    except InvalidStrategyError:
+        return None
+
+
 def _tags(request: ConsoleRequest, placement: Placement) -> list[tuple[str, str, str, str]]:
     """Ways to call a placement: key, label, the code, and what to know about it."""
-    attributes = _CONTEXT_ATTRIBUTES.get(placement.page_type, "")
-    query = _CONTEXT_QUERY.get(placement.page_type, "")
-    snippet = page_snippet(request, request.store) or "<!-- no publishable key: see the settings -->"
+    snippet = (
+        page_snippet(request, request.store) or "<!-- no publishable key: see the settings -->"
+    )
     key = snippet.partition('data-key="')[2].partition('"')[0] or "pk_…"
-    origin = request.build_absolute_uri("/v1/")
+    slug, n = placement.slug, placement.n_products
+    context = _CONTEXT_ATTRIBUTES.get(placement.page_type, "")
+    element = (
+        f'<vitrine-recommendations placement="{slug}" limit="{n}"{context}>'
+        "</vitrine-recommendations>"
+    )
+    address = request.build_absolute_uri(f"/v1/placements/{slug}/recommendations")
+    query = f"shopper_id=shopper-1{_CONTEXT_QUERY.get(placement.page_type, '')}&limit={n}"
+    curl = f"curl '{address}?{query}' \\\n  -H 'Authorization: Bearer {key}'"
     return [
         (
             "element",
             "Element",
-            f'<vitrine-recommendations placement="{placement.slug}" limit="{placement.n_products}"'
-            f"{attributes}></vitrine-recommendations>",
+            element,
             "Where the products should appear. The page needs the script once, too.",
         ),
         (
@@ -101,8 +116,7 @@ def _tags(request: ConsoleRequest, placement: Placement) -> list[tuple[str, str,
         (
             "rest",
             "REST",
-            f"curl '{origin}placements/{placement.slug}/recommendations?shopper_id=shopper-1"
-            f"{query}&limit={placement.n_products}' \\\n  -H 'Authorization: Bearer {key}'",
+            curl,
             "For apps and servers. Send recommendation_view and recommendation_click yourself.",
         ),
     ]

@@ -40,7 +40,7 @@ class NeighbourList:
 
 
 @require_safe
-@member_page
+@member_page()
 def product_page(request: ConsoleRequest, product_id: int) -> HttpResponse:
     store, now = request.store, timezone.now()
     product = product_find(store=store, product_id=product_id)
@@ -50,7 +50,8 @@ def product_page(request: ConsoleRequest, product_id: int) -> HttpResponse:
     context = {
         "product": product,
         "levels": [
-            (name, CATEGORY_SEPARATOR.join(levels[: depth + 1])) for depth, name in enumerate(levels)
+            (name, CATEGORY_SEPARATOR.join(levels[: depth + 1]))
+            for depth, name in enumerate(levels)
         ],
         "attributes": [(str(key), _text(value)) for key, value in product.attributes.items()],
         "sales": product_sales(store=store, product_id=product.pk, lately=now - LATELY),
@@ -83,7 +84,9 @@ def _neighbour_list(found: SourceNeighbours) -> NeighbourList:
         label=source_label(found.source),
         question=SOURCES[found.source].question,
         rows=[
-            NeighbourRow(product, score, round(max(score, 0) / best * 100, 1), _strength(score / best))
+            NeighbourRow(
+                product, score, round(max(score, 0) / best * 100, 1), _strength(score / best)
+            )
             for product, score in found.products
             if best > 0
         ],

@@ -70,7 +70,9 @@ def _diversity_words(diversity: float) -> str:
 def _rules(document: StrategyDocument) -> list[str]:
     rules = []
     if document.category == "same":
-        rules.append("Only products of the category in view, or of the category of the product in view.")
+        rules.append(
+            "Only products of the category in view, or of the category of the product in view."
+        )
     if document.category == "other":
         rules.append("Nothing of the categories in view: it completes, it doesn't repeat.")
     if document.max_per_brand is not None:

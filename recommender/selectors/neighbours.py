@@ -41,9 +41,7 @@ class SourceNeighbours:
     products: list[tuple[Product, float]]
 
 
-def product_neighbours(
-    *, store: Store, product_id: int, limit: int = 8
-) -> list[SourceNeighbours]:
+def product_neighbours(*, store: Store, product_id: int, limit: int = 8) -> list[SourceNeighbours]:
     """The neighbours by each source. Two queries and a look into memory-mapped files."""
     opened = _opened(store)
     found: list[tuple[str, bool, list[tuple[int, float]] | None]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -86,7 +87,7 @@ def delivered_by_placement(*, store: Store, since: datetime) -> dict[int, Delive
 
 def placement_delivered(*, store: Store, placement: Placement, since: datetime) -> Delivered:
     """The same for one placement, with reasons and sources. Three queries."""
-    values = {"store": store.pk, "placement": placement.pk, "since": since}
+    values: dict[str, Any] = {"store": store.pk, "placement": placement.pk, "since": since}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), count(fallback), count(*) FILTER (WHERE cardinality(product_ids) = 0),"

@@ -22,8 +22,12 @@ from recommender.stores.session_state import (
     SESSION_TYPES,
     TTL_S,
     SessionEntry,
+    sessions_forget,
     sessions_record,
 )
+
+# As many as a browser may send events: 3 commands for each are a fifth of a post's work.
+MAX_SESSIONS = 50
 
 _SESSION_TYPES = {kind.label: kind.value for kind in EventType if kind in SESSION_TYPES}
 
@@ -73,7 +77,7 @@ def events_ingest(
         received_at=now,
         refused=[RefusedEvent(remark, raw_events[remark.index]) for remark in judged.refused],
     )
-    _remember(store_id, stored, now, rebuild=not from_server)
+    _remember(store_id, stored, now)
     return EventsAnswer(stored.accepted, stored.duplicate, judged.refused, judged.warnings)
 
 
@@ -82,18 +86,22 @@ def _id_namespace(store_id: int) -> UUID:
     return uuid5(NAMESPACE_URL, f"vitrine:store:{store_id}:events")
 
 
-def _remember(store_id: int, stored: StoredEvents, now: datetime, *, rebuild: bool) -> None:
+def _remember(store_id: int, stored: StoredEvents, now: datetime) -> None:
     """Add what was stored to the sessions.
 
-    A shopper without a list gets one with all of the past, now if a browser waits for its next
-    page; a shop's server may send a thousand shoppers, whose lists are built when they come.
+    A shopper without a list gets one with all of the past, because the next page may be asked for
+    already. The lists of a server's batch with many shoppers are dropped in one command instead,
+    and built again from PostgreSQL when one of them comes.
     """
     entries = session_entries(stored.stored, stored.product_ids, now)
     if not entries:
         return
     with suppress(StoreUnavailable):
+        if len(entries) > MAX_SESSIONS:
+            sessions_forget(store_id, list(entries))
+            return
         missing = sessions_record(store_id, entries)
-        if missing and rebuild:
+        if missing:
             # The events are committed: if the database leaves just now, a later look rebuilds.
             with suppress(OperationalError, InterfaceError):
                 sessions_rebuild(store_id=store_id, shopper_external_ids=missing)

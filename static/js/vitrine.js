@@ -62,7 +62,7 @@
   const size = (value) => new Blob([JSON.stringify(value)]).size;
   const queued = () => (read("queue") || []).filter((event) => Date.now() - event.occurred_at < 6048e5);
   const paused = () => read("until") - Date.now() > 0;
-  let sending, timer, failures = 0;
+  let sending, timer, told, failures = 0;
 
   const batch = () => {
     let room = 6e4;
@@ -95,7 +95,9 @@
   // A beacon has no answer: its events stay queued, and count once if sent again.
   const beacon = safe(() => {
     const data = batch();
-    if (sending || !config.key || paused() || !data.events.length) return;
+    const last = data.events.at(-1)?.event_id; // leaving says so twice
+    if (sending || !config.key || paused() || !last || told === last) return;
+    told = last;
     navigator.sendBeacon(config.endpoint + "/v1/events", JSON.stringify(data));
   });
 

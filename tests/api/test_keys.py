@@ -227,6 +227,7 @@ def test_a_key_without_origins_works_everywhere(client: Client, publishable_key:
     answer = post_event(client, publishable_key, Origin="https://anything.example")
     assert answer.status_code == 202
     assert answer["Access-Control-Allow-Origin"] == "*"
+    assert int(answer["Content-Length"]) == len(answer.content)
 
 
 def test_a_request_without_origin_gets_no_cors_headers(

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from catalog.models import Member, Store, User
 
-PASSWORD = "a-long-password"  # noqa: S105
+PASSWORD = "a-long-password"
 
 
 def log_in(client: Client, email: str, password: str) -> int:

@@ -22,7 +22,7 @@ from analytics.tasks import refresh_rollups
 from catalog.models import Event, EventType, Store
 from recommender.models import Impression, Placement
 from tests.console.conftest import deliver
-from tests.factories import make_event, make_order, make_product, make_shopper
+from tests.factories import days, make_event, make_order, make_product, make_shopper
 
 # Two days around the end of summer time: one of them has 25 hours.
 START = datetime(2026, 10, 30, 12, tzinfo=UTC)
@@ -73,7 +73,7 @@ def order(store: Store, shopper: Any, products: Iterable[Any], at: datetime, ord
 def counted_by_hand(store: Store) -> dict[date, dict[str, int]]:
     """The oracle: every line is looked at, nothing is clever."""
     zone = ZoneInfo(store.time_zone)
-    days: dict[date, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
+    found: dict[date, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
     shoppers: dict[date, set[int]] = defaultdict(set)
     buyers: dict[date, set[int]] = defaultdict(set)
     orders: dict[tuple[date, str], dict[uuid.UUID, list[Event]]] = defaultdict(
@@ -83,28 +83,28 @@ def counted_by_hand(store: Store) -> dict[date, dict[str, int]]:
         day = line.occurred_at.astimezone(zone).date()
         shoppers[day].add(line.shopper_id)
         if line.line == 0:
-            days[day]["n_events"] += 1
-            days[day]["n_views"] += line.type == EventType.VIEW_ITEM
-            days[day]["n_carts"] += line.type == EventType.ADD_TO_CART
-            days[day]["n_recommendation_views"] += line.type == EventType.RECOMMENDATION_VIEW
-            days[day]["n_recommendation_clicks"] += line.type == EventType.RECOMMENDATION_CLICK
+            found[day]["n_events"] += 1
+            found[day]["n_views"] += line.type == EventType.VIEW_ITEM
+            found[day]["n_carts"] += line.type == EventType.ADD_TO_CART
+            found[day]["n_recommendation_views"] += line.type == EventType.RECOMMENDATION_VIEW
+            found[day]["n_recommendation_clicks"] += line.type == EventType.RECOMMENDATION_CLICK
         if line.type == EventType.PURCHASE:
             buyers[day].add(line.shopper_id)
             orders[day, line.order_id or str(line.event_id)][line.event_id].append(line)
     for (day, _), events in orders.items():
         lines = events[min(events)]
-        days[day]["n_orders"] += 1
-        days[day]["n_units"] += sum(line.quantity for line in lines)
-        days[day]["revenue_minor"] += sum(line.value_minor or 0 for line in lines)
+        found[day]["n_orders"] += 1
+        found[day]["n_units"] += sum(line.quantity for line in lines)
+        found[day]["revenue_minor"] += sum(line.value_minor or 0 for line in lines)
     for day in shoppers:
-        days[day]["n_shoppers"] = len(shoppers[day])
-        days[day]["n_buyers"] = len(buyers[day])
+        found[day]["n_shoppers"] = len(shoppers[day])
+        found[day]["n_buyers"] = len(buyers[day])
     for impression in Impression.objects.filter(store=store):
         day = impression.delivered_at.astimezone(zone).date()
-        days[day]["n_recommendations"] += 1
-        days[day]["n_fallbacks"] += impression.fallback is not None
-        days[day]["n_empty"] += not impression.product_ids
-    return dict(days)
+        found[day]["n_recommendations"] += 1
+        found[day]["n_fallbacks"] += impression.fallback is not None
+        found[day]["n_empty"] += not impression.product_ids
+    return dict(found)
 
 
 def rollups(store: Store) -> dict[date, dict[str, int]]:
@@ -145,7 +145,7 @@ def test_a_late_event_changes_the_day_it_happened_on_and_no_other(store: Store) 
     shopper, product = make_shopper(store, "a"), make_product(store, "p")
     old = timezone.now() - timedelta(hours=5)
     make_event(store, shopper, product, at=START, received_at=old)
-    make_event(store, shopper, product, at=START + timedelta(days=3), received_at=old)
+    make_event(store, shopper, product, at=START + timedelta(days=3), received_at=old - days(0.1))
     rollups_refresh(store=store, now=timezone.now())
     counted_at = dict(DailyRollup.objects.values_list("day", "computed_at"))
 

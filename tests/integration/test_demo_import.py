@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -69,8 +68,8 @@ def everything(store: Store, *, but: str = "") -> list[tuple[object, ...]]:
 
 def source_cents(first_orders: source.SourceOrders) -> int:
     """Add up the same orders without the code that reads them."""
-    path = resources.files(source.PACKAGE) / "data" / "transactions.parquet"
-    table = pq.read_table(str(path), columns=["basket_id", "sales_value"])
+    path = source.data_folder() / "transactions.parquet"
+    table = pq.read_table(path, columns=["basket_id", "sales_value"])
     chosen = np.isin(table["basket_id"].to_numpy(), first_orders.order_id)
     return int(np.rint(table["sales_value"].to_numpy()[chosen].sum() * 100))
 

@@ -18,6 +18,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog.models import Event, EventType, Product, Store
 from recommender.services import session_rebuild
+from recommender.services.ingest import MAX_SESSIONS
 from recommender.services.session_reading import session_state
 from recommender.stores import client as client_module
 from recommender.stores.client import StoreUnavailable, Valkey, valkey
@@ -378,3 +379,22 @@ def test_without_a_shopper_nobody_is_asked(
 ) -> None:
     with django_assert_num_queries(0):
         assert session_state(store_id=1, shopper_id=None).available
+
+
+def test_a_large_batch_of_a_server_drops_the_lists_and_the_next_look_has_everything(
+    client: Client,
+    store: Store,
+    secret_key: str,
+    products: list[Product],
+    valkey_server: redis.Redis,
+) -> None:
+    tea, cup, _ = products
+    send(client, secret_key, {"type": "view_item", "product_id": "tea", "shopper_id": "s0"})
+    shoppers = [f"s{number}" for number in range(MAX_SESSIONS + 1)]
+    send(
+        client,
+        secret_key,
+        *({"type": "view_item", "product_id": "cup", "shopper_id": each} for each in shoppers),
+    )
+    assert valkey_server.keys("*") == []
+    assert sorted(ids(session_state(store_id=store.pk, shopper_id="s0"))) == [tea.pk, cup.pk]

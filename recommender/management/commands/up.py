@@ -42,6 +42,7 @@ from recommender.config.env import (
 )
 from recommender.config.progress import Progress
 from recommender.models import Artifact
+from recommender.services.strategies import store_recipes_install
 
 # Written out, because asking the URL configuration would import every view of the project.
 SHOP_PATH = "/shop/"
@@ -206,12 +207,14 @@ def prepare_demo(env: Environment) -> Figures | None:
         ["--store-slug", DEMO_STORE, "--email", DEMO_EMAIL, "--password", DEMO_PASSWORD],
         done=Store.objects.filter(slug=DEMO_STORE).exists,
     )
+    store_recipes_install(store=Store.objects.get(slug=DEMO_STORE))
     trained = _once(
         env,
         "train",
         ["--store", DEMO_STORE],
         done=Artifact.objects.filter(store__slug=DEMO_STORE, serving=True).exists,
     )
+    _once(env, "rollups", ["--store", DEMO_STORE], done=lambda: not imported)
     if not (imported and trained):
         return None
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -268,9 +271,10 @@ def ensure_first_member(env: Environment) -> None:
             user = User.objects.filter(
                 email=email.lower()
             ).first() or User.objects.create_superuser(email, password)
-            store_create(
+            store = store_create(
                 name=name, currency=env.store_currency, time_zone=env.store_timezone, owner=user
             )
+            store_recipes_install(store=store)
     except ValidationError as error:
         raise OperatorError(
             f"The first member can't be made: {' '.join(error.messages)}"
