@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analytics.metrics.changes import Change, change
+from analytics.metrics.changes import Change, change, rate_change
 from analytics.metrics.rates import Rate
 from analytics.selectors.overview import Figures
 from catalog.money import money_rounded
@@ -85,12 +85,12 @@ def _recommendation_parts(figures: Figures) -> str:
 
 def _rate(label: str, now: Rate, before: Rate | None, parts: str, missing: str) -> Tile:
     if now.value is None:
-        return Tile(label, None, missing, change(None, None))
+        return Tile(label, None, missing, rate_change(None, None))
     was = before.value if before else None
     return Tile(
         label,
         f"{now.value * 100:.1f} %",
         f"{now.numerator:,} {parts.format(f'{now.denominator:,}')}",
-        change(now.value, was),
+        rate_change(now.value, was),
         "" if was is None else f"{was * 100:.1f} %",
     )

@@ -13,14 +13,27 @@ _EVEN = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A relative change.
+    """A change and how it is said.
 
     Attributes
     ----------
     direction
         ``unknown`` if there is nothing to compare with.
     lift
-        (now - before) / before; None if that doesn't exist.
+        (now - before) / before; None if that doesn't exist, and for shares, whose change is said in
+        percentage points.
+    """
+
+    direction: Direction
+    lift: float | None
+    words: str
+
+
+_UNKNOWN = Change("unknown", None, "nothing to compare with")
+
+
+def change(now: float | None, before: float | None) -> Change:
+    """Compare two figures of periods of the same length; None is an unknown figure.
 
     Examples
     --------
@@ -31,30 +44,38 @@ class Change:
     >>> change(900, 100).words
     '9 times as much'
     """
-
-    direction: Direction
-    lift: float | None
-
-    @property
-    def words(self) -> str:
-        if self.direction == "unknown":
-            return "nothing to compare with"
-        if self.lift is None:
-            return "none before either" if self.direction == "even" else "none before"
-        if self.direction == "even":
-            return "unchanged"
-        if self.lift >= 2:
-            return f"{self.lift + 1:.0f} times as much"
-        return f"{abs(self.lift) * 100:.0f} % {'more' if self.lift > 0 else 'less'}"
-
-
-def change(now: float | None, before: float | None) -> Change:
-    """Compare two figures of periods of the same length; None is an unknown figure."""
     if now is None or before is None:
-        return Change("unknown", None)
+        return _UNKNOWN
     if before == 0:
-        return Change("up", None) if now > 0 else Change("even", None)
+        return (
+            Change("up", None, "none before")
+            if now > 0
+            else Change("even", None, "none before either")
+        )
     lift = (now - before) / abs(before)
     if abs(lift) < _EVEN:
-        return Change("even", lift)
-    return Change("up" if lift > 0 else "down", lift)
+        return Change("even", lift, "unchanged")
+    if lift >= 2:
+        return Change("up", lift, f"{lift + 1:.0f} times as much")
+    if lift > 0:
+        return Change("up", lift, f"{lift * 100:.0f} % more")
+    return Change("down", lift, f"{-lift * 100:.0f} % less")
+
+
+def rate_change(now: float | None, before: float | None) -> Change:
+    """Compare two shares, in percentage points: "2 % less" of a share could mean either.
+
+    Examples
+    --------
+    >>> rate_change(0.742, 0.759).words, rate_change(0.5, 0.25).words
+    ('1.7 points less', '25.0 points more')
+    >>> rate_change(0.5, 0.5001).words, rate_change(0.5, None).words
+    ('unchanged', 'nothing to compare with')
+    """
+    if now is None or before is None:
+        return _UNKNOWN
+    points = round((now - before) * 100, 1)
+    if points == 0:
+        return Change("even", None, "unchanged")
+    words = f"{abs(points):.1f} points {'more' if points > 0 else 'less'}"
+    return Change("up" if points > 0 else "down", None, words)

@@ -141,57 +141,51 @@ def _touched(
     )
 
 
-# The bounds let PostgreSQL use its indexes; the list of days says which of the days between count.
-_EVENTS = """
-FROM catalog_event
-WHERE store_id = %(store)s
-  AND occurred_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
-  AND occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-  AND (occurred_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
-"""
-
-_SHOPPER_DAYS = f"""
-INSERT INTO analytics_shopperday (store_id, day, shopper_id, visited, bought)
-SELECT %(store)s, (occurred_at AT TIME ZONE %(zone)s)::date, shopper_id,
-  bool_or(type <> {EventType.PURCHASE.value}), bool_or(type = {EventType.PURCHASE.value})
-{_EVENTS}
-GROUP BY 2, 3
-"""
-
-# `line = 0` counts an event of several products once. An order that is reported twice (the
-# confirmation page was loaded again: another event, the same order id) is one order of its day.
-_DAYS = f"""
-WITH days AS (
+# One look at each line of the days in question: `events` has a row per event, whatever its lines.
+# The bounds let PostgreSQL use its indexes; the list says which of the days between them count.
+# An order that is reported twice (the confirmation page was loaded again: another event, the same
+# order id) is one order of its day.
+_COUNT = f"""
+WITH events AS MATERIALIZED (
+  SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, type, event_id, shopper_id, order_id,
+    sum(quantity) AS n_units,
+    sum(coalesce(value_minor, price_minor * quantity, 0)) AS value_minor
+  FROM catalog_event
+  WHERE store_id = %(store)s
+    AND occurred_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+    AND occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+  GROUP BY 1, 2, 3, 4, 5
+), days AS (
   SELECT unnest(%(days)s::date[]) AS day
 ), by_event AS (
-  SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day,
+  SELECT day,
     count(*) AS n_events,
     count(*) FILTER (WHERE type = {EventType.VIEW_ITEM.value}) AS n_views,
     count(*) FILTER (WHERE type = {EventType.ADD_TO_CART.value}) AS n_carts,
     count(*) FILTER (WHERE type = {EventType.RECOMMENDATION_VIEW.value}) AS n_seen,
     count(*) FILTER (WHERE type = {EventType.RECOMMENDATION_CLICK.value}) AS n_clicks
-  {_EVENTS} AND line = 0
-  GROUP BY 1
-), purchases AS (
-  SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, event_id,
-    coalesce(order_id, event_id::text) AS order_key,
-    sum(quantity) AS n_units,
-    sum(coalesce(value_minor, price_minor * quantity, 0)) AS value_minor
-  {_EVENTS} AND type = {EventType.PURCHASE.value}
-  GROUP BY 1, 2, 3
+  FROM events JOIN days USING (day)
+  GROUP BY day
 ), orders AS (
-  SELECT DISTINCT ON (day, order_key) day, n_units, value_minor
-  FROM purchases
-  ORDER BY day, order_key, event_id
+  SELECT DISTINCT ON (day, coalesce(order_id, event_id::text)) day, n_units, value_minor
+  FROM events JOIN days USING (day)
+  WHERE type = {EventType.PURCHASE.value}
+  ORDER BY day, coalesce(order_id, event_id::text), event_id
 ), by_order AS (
   SELECT day, count(*) AS n_orders, sum(n_units) AS n_units, sum(value_minor) AS revenue_minor
   FROM orders
-  GROUP BY 1
+  GROUP BY day
+), shopper_days AS (
+  INSERT INTO analytics_shopperday (store_id, day, shopper_id, visited, bought)
+  SELECT %(store)s, day, shopper_id,
+    bool_or(type <> {EventType.PURCHASE.value}), bool_or(type = {EventType.PURCHASE.value})
+  FROM events JOIN days USING (day)
+  GROUP BY day, shopper_id
+  RETURNING day, bought
 ), by_shopper AS (
   SELECT day, count(*) AS n_shoppers, count(*) FILTER (WHERE bought) AS n_buyers
-  FROM analytics_shopperday
-  WHERE store_id = %(store)s AND day = ANY(%(days)s)
-  GROUP BY 1
+  FROM shopper_days
+  GROUP BY day
 ), by_impression AS (
   SELECT (delivered_at AT TIME ZONE %(zone)s)::date AS day,
     count(*) AS n_recommendations,
@@ -202,7 +196,6 @@ WITH days AS (
     AND delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
     AND delivered_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
     AND delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-    AND (delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
   GROUP BY 1
 )
 SELECT day, coalesce(n_events, 0), coalesce(n_views, 0), coalesce(n_carts, 0),
@@ -215,7 +208,6 @@ FROM days
   LEFT JOIN by_shopper USING (day)
   LEFT JOIN by_impression USING (day)
 """
-
 
 _DAY_COLUMNS = (
     "day", "n_events", "n_views", "n_carts", "n_orders", "n_units", "n_shoppers", "n_buyers",
@@ -235,9 +227,9 @@ def _count(store: Store, days: list[date], now: datetime) -> None:
     ShopperDay.objects.filter(store=store, day__in=days).delete()
     DailyRollup.objects.filter(store=store, day__in=days).delete()
     with connection.cursor() as cursor:
-        cursor.execute(_SHOPPER_DAYS, parameters)
-        # Read here and written below: PostgreSQL counts with all cores only where it doesn't write.
-        cursor.execute(_DAYS, parameters)
+        # A year of events is grouped in memory; the usual few megabytes would send it to disk.
+        cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(_COUNT, parameters)
         rows = cursor.fetchall()
     DailyRollup.objects.bulk_create(
         DailyRollup(store=store, computed_at=now, **dict(zip(_DAY_COLUMNS, row, strict=True)))

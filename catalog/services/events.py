@@ -139,7 +139,7 @@ def events_store(
         # The first line decides whether the event is new. The others follow only if it is, or a
         # repetition with another basket would add to what is stored.
         new = _insert(store_id, received_at, [own[0] for own in lines.values()])
-        _insert(store_id, received_at, [line for id_ in lines for line in lines[id_][1:]])
+        _insert(store_id, received_at, [line for id_ in new for line in lines[id_][1:]])
         _quarantine(store_id, received_at, refused)
     stored = [draft for event_id, draft in by_id.items() if event_id in new]
     return StoredEvents(stored, len(drafts) - len(stored), product_ids)

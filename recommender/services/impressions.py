@@ -50,7 +50,7 @@ def impressions_store(*, rows: Sequence[ImpressionRow]) -> int:
     lines = [_line(row) for row in rows]
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            with cursor.copy(f"COPY recommender_impression ({_COLUMNS}) FROM STDIN") as copy:
+            with cursor.cursor.copy(f"COPY recommender_impression ({_COLUMNS}) FROM STDIN") as copy:
                 for line in lines:
                     copy.write_row(line)
     except (IntegrityError, DataError):

@@ -11,7 +11,6 @@ from recommender.engine.online.popular import rank_all
 from recommender.engine.types import (
     Candidates,
     EaseModel,
-    FactorModel,
     Float32Array,
     Int32Array,
     Int64Array,
@@ -89,8 +88,10 @@ class ProfilesModel:
     ----------
     shopper_hashes : int64[n_shoppers]
         `stable_hash64` of the external id, ascending.
-    linear, factors
-        The `for_you` model: whichever of the two the run found better, or None.
+    demand : float32[n_items]
+        Recent sales of every product, for `buy_again`.
+    taste
+        The `for_you` model.
     """
 
     rows: RowMap
@@ -102,8 +103,8 @@ class ProfilesModel:
     counts: Int32Array
     last_at_s: Int64Array
     repeat: RepeatModel
-    linear: EaseModel | None
-    factors: FactorModel | None
+    demand: Float32Array
+    taste: EaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +178,6 @@ def _popularity(
 def _profiles(artifact: LoadedArtifact | None, snapshot: CatalogSnapshot) -> ProfilesModel | None:
     if artifact is None:
         return None
-    linear = factors = None
-    if "ease_rows" in artifact:
-        linear = EaseModel(artifact["ease_rows"], artifact["ease_weights"])
-    if "als_rows" in artifact:
-        parameters = artifact.manifest.parameters["als"]
-        factors = FactorModel(
-            artifact["als_rows"],
-            artifact["als_vectors"],
-            artifact["als_gram"],
-            float(parameters["regularisation"]),
-            float(parameters["alpha"]),
-        )
     return ProfilesModel(
         rows=RowMap.between(artifact["item_ids"], snapshot),
         as_of_s=int(artifact.manifest.as_of_s),
@@ -199,6 +188,6 @@ def _profiles(artifact: LoadedArtifact | None, snapshot: CatalogSnapshot) -> Pro
         counts=artifact["history_counts"],
         last_at_s=artifact["history_last_at_s"],
         repeat=RepeatModel(artifact["repeat_interval_days"], artifact["repeat_probability"]),
-        linear=linear,
-        factors=factors,
+        demand=artifact["demand"],
+        taste=EaseModel(artifact["ease_rows"], artifact["ease_weights"]),
     )

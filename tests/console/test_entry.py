@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 from pytest_django import Settings
 
 from catalog.models import Member, Store, User
+from tests.conftest import MemberClient
 
 PASSWORD = "a-long-password"
 
@@ -78,6 +80,32 @@ def test_logging_out_takes_a_post(client: Client, owner: User) -> None:
     assert "_auth_user_id" in client.session
     assert client.post("/console/logout/").status_code == 302
     assert "_auth_user_id" not in client.session
+
+
+def test_an_address_without_a_page_says_so_in_the_shape_of_the_console(client: Client) -> None:
+    answer = client.get("/console/nowhere/at/all/")
+    assert answer.status_code == 404
+    assert "There is nothing at this address" in answer.content.decode()
+
+
+def test_the_page_of_an_error_needs_neither_request_nor_database(rf: RequestFactory) -> None:
+    answer = server_error(rf.get("/console/"))
+    assert answer.status_code == 500
+    assert b"Something broke on our side" in answer.content
+
+
+def test_a_stale_form_says_what_to_do(owner: User) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/console/login/", {"username": "a"})
+    assert answer.status_code == 403
+    assert b"This form has gone stale" in answer.content
+
+
+def test_a_role_that_is_too_small_is_named(store: Store, member_client: MemberClient) -> None:
+    viewer = member_client(store, Member.Role.VIEWER)
+    answer = viewer.post(f"/console/{store.slug}/models/retrain/", {"family": "content"})
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "Your role in Corner shop is viewer; this needs merchant or owner." in page
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/"])

@@ -1,23 +1,26 @@
-"""`manage.py train`: train families of a store now, in this process."""
+"""`manage.py train`: train families of a store now, on two cores if there are two."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm
+from django.utils import timezone
 
 from catalog.models import Store
+from recommender.config.env import PROJECT_DIR
+from recommender.config.progress import Progress
 from recommender.models import Run
-from recommender.services.training.runs import (
-    FAMILIES,
-    RunActive,
-    run_execute,
-    run_request,
-    training_data,
-)
+from recommender.services.training.runs import FAMILIES, RunActive, run_execute, run_request
+from recommender.services.training.trained import TrainingData
+
+# Takes as long as the others together and shares no facts with them, so it has a process of its own.
+BESIDE = Run.Family.CONTENT
 
 
 class Command(BaseCommand):
@@ -38,33 +41,51 @@ class Command(BaseCommand):
             raise CommandError(f"There is no store {options['store']!r}.")
         families = options["family"] or list(FAMILIES)
         started = time.monotonic()
-        bar = tqdm(
-            total=100 * len(families),
-            desc="Reading events",
-            unit="%",
-            bar_format="{desc:<36} {percentage:3.0f} %|{bar:30}| {elapsed}",
-            disable=None if options["verbosity"] else True,
+        beside = None
+        if len(families) > 1 and BESIDE in families and (os.cpu_count() or 1) > 1:
+            families = [family for family in families if family != BESIDE]
+            beside = self._start(store, BESIDE)
+        try:
+            for line in self._train(store, families):
+                self.stdout.write(line)
+        finally:
+            if beside is not None:
+                output, _ = beside.communicate()
+        if beside is not None:
+            self.stdout.write(output.rstrip("\n"))
+            if beside.returncode:
+                raise CommandError(f"{Run.Family(BESIDE).label} failed; see above.")
+        if options["verbosity"] and not options["family"]:
+            self.stdout.write(f"Trained in {time.monotonic() - started:.1f} s.")
+
+    def _start(self, store: Store, family: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(PROJECT_DIR / "manage.py"), "train"]
+        return subprocess.Popen(
+            [*command, "--store", store.slug, "--family", family],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        data = training_data(store_id=store.pk)
+
+    def _train(self, store: Store, families: list[str]) -> list[str]:
+        data = TrainingData(store_id=store.pk, now=timezone.now())
         lines = []
-        for place, family in enumerate(families):
+        quiet = len(families) == 1
+        with Progress("Training", total=100 * len(families), unit="%") as progress:
+            for place, family in enumerate(families):
 
-            def report(step: str, share: float, place: int = place, family: str = family) -> None:
-                bar.set_description(f"{Run.Family(family).label}: {step}"[:36], refresh=False)
-                bar.n = int(100 * (place + share))
-                bar.refresh()
+                def report(step: str, share: float, place: int = place, name: str = family) -> None:
+                    progress.say(f"{Run.Family(name).label}: {step}")
+                    progress.reach(int(100 * (place + share)))
 
-            try:
-                run = run_request(store=store, family=family, trigger=Run.Trigger.COMMAND)
-            except RunActive as error:
-                raise CommandError(str(error)) from error
-            run = run_execute(run=run, data=data, report=report)
-            lines.append(_line(run))
-        bar.n = bar.total
-        bar.close()
-        for line in lines:
-            self.stdout.write(line)
-        self.stdout.write(f"Trained in {time.monotonic() - started:.1f} s.")
+                try:
+                    run = run_request(store=store, family=family, trigger=Run.Trigger.COMMAND)
+                except RunActive as error:
+                    raise CommandError(str(error)) from error
+                run = run_execute(run=run, data=data, report=None if quiet else report)
+                lines.append(_line(run))
+        return lines
 
 
 def _line(run: Run) -> str:

@@ -35,10 +35,9 @@ def train_content(data: TrainingData, report: Report) -> Trained:
     report("Word vectors", 0.15)
     _, vectors = fit_content_vectors(tokens, dimensions=DIMENSIONS, seed=data.store_id)
     report("Neighbours", 0.5)
-    sold = np.bincount(data.purchases.item_rows, minlength=len(tokens))
     # One of each variation: two cards that read the same tell a shopper nothing.
     neighbours = fit_content_neighbours(
-        vectors, k=NEIGHBOURS, priority=sold, max_per_variation=1
+        vectors, k=NEIGHBOURS, priority=data.sold, max_per_variation=1
     )
     return Trained(
         arrays={

@@ -13,12 +13,11 @@ from recommender.services.training.trained import (
     Report,
     Trained,
     TrainingData,
-    dense,
 )
 from recommender.services.training.weights import type_weights
 
 BESTSELLER_HALF_LIFE_DAYS = 60.0
-TRENDING_HALF_LIFE_DAYS = 4.0
+TRENDING_HALF_LIFE_DAYS = 5.0
 MIN_EVENTS = 10
 QUALITY_DAYS = 7
 
@@ -67,13 +66,6 @@ def _scores(
     weights = type_weights(events.types)
     positive = events.where(weights > 0)
     weights = weights[weights > 0]
-    # A shopper counts once a day: one household that buys forty of something at once doesn't make
-    # a bestseller. Once *ever* would saturate, and bestsellers would look as if they rose.
-    shopper_days, _ = dense(
-        positive.times_s // SECONDS_PER_DAY * (int(positive.shopper_rows.max(initial=0)) + 1)
-        + positive.shopper_rows
-    )
-
     def counts(half_life_days: float) -> Float32Array:
         return decayed_counts(
             positive.item_rows,
@@ -82,7 +74,11 @@ def _scores(
             now_s=now_s,
             half_life_days=half_life_days,
             n_items=n_items,
-            shopper_rows=shopper_days,
+            # A shopper counts once a day: one household that buys forty of something at once
+            # doesn't make a bestseller. Once *ever* would saturate, and bestsellers would look as
+            # if they rose.
+            shopper_rows=positive.shopper_rows,
+            once_per_days=1,
         )
 
     long, short = counts(BESTSELLER_HALF_LIFE_DAYS), counts(TRENDING_HALF_LIFE_DAYS)

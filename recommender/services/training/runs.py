@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import numpy as np
 import structlog
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
@@ -14,11 +13,6 @@ from django.utils import timezone
 from catalog.models import Store, User
 from recommender.engine.errors import EngineError
 from recommender.models import Run
-from recommender.selectors.training_data import (
-    training_events,
-    training_products,
-    training_shoppers,
-)
 from recommender.services.publishing import artifact_publish
 from recommender.services.training.content import train_content
 from recommender.services.training.item_similarity import train_item_similarity
@@ -26,7 +20,6 @@ from recommender.services.training.popularity import train_popularity
 from recommender.services.training.profiles import train_profiles
 from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
 
-HISTORY = timedelta(days=730)
 # A running run touches its row at every step; no step of a supported store takes longer than this.
 DEAD_AFTER = timedelta(minutes=15)
 
@@ -89,7 +82,7 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
     if not started:
         return run
     try:
-        facts = data or training_data(store_id=run.store_id)
+        facts = data or TrainingData(store_id=run.store_id, now=timezone.now())
         trained = FAMILIES[run.family](facts, _reporter(run, report))
         _progress(run, "Publishing", 0.97)
         artifact_publish(run=run, trained=trained)
@@ -102,28 +95,6 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
     if report is not None:
         report("Done", 1.0)
     return run
-
-
-def training_data(*, store_id: int, now: datetime | None = None) -> TrainingData:
-    """Read everything that the families learn from: three queries."""
-    moment = now or timezone.now()
-    products = training_products(store_id=store_id)
-    shoppers = training_shoppers(store_id=store_id)
-    events = training_events(
-        store_id=store_id, since=moment - HISTORY, products=products, shoppers=shoppers
-    )
-    codes: dict[str, int] = {}
-    return TrainingData(
-        store_id=store_id,
-        now_s=moment.timestamp(),
-        products=products,
-        shoppers=shoppers,
-        events=events,
-        category_codes=np.array(
-            [codes.setdefault(path, len(codes)) if path else -1 for path in products.category_paths],
-            np.int32,
-        ),
-    )
 
 
 def runs_bury_dead(*, store: Store) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -16,7 +17,13 @@ from recommender.selectors.training_data import (
     TrainingEvents,
     TrainingProducts,
     TrainingShoppers,
+    product_sales,
+    training_events,
+    training_products,
+    training_shoppers,
 )
+
+HISTORY = timedelta(days=730)
 
 Report: TypeAlias = Callable[[str, float], None]
 """Called with the step in words and the share that is done, 0 to 1."""
@@ -44,20 +51,54 @@ class Trained:
     as_of_s: float
 
 
-@dataclass(frozen=True)
 class TrainingData:
-    """Facts of one store, read once and shared by the families of a command.
+    """Facts of one store. Each part is read when it is first asked for, and then kept, so that the
+    families of one command share it.
 
-    `now_s` is the time of the run; recency is measured from the newest event, so that a store
-    whose shop is quiet keeps its order.
+    Recency is measured from the newest event, not from `now`: a store whose shop is quiet keeps
+    its order.
     """
 
-    store_id: int
-    now_s: float
-    products: TrainingProducts
-    shoppers: TrainingShoppers
-    events: TrainingEvents
-    category_codes: npt.NDArray[np.int32] = field(repr=False)
+    def __init__(self, *, store_id: int, now: datetime) -> None:
+        self.store_id = store_id
+        self.now_s = now.timestamp()
+        self._since = now - HISTORY
+
+    @cached_property
+    def products(self) -> TrainingProducts:
+        return training_products(store_id=self.store_id)
+
+    @cached_property
+    def shoppers(self) -> TrainingShoppers:
+        return training_shoppers(store_id=self.store_id)
+
+    @cached_property
+    def events(self) -> TrainingEvents:
+        return training_events(
+            store_id=self.store_id,
+            since=self._since,
+            products=self.products,
+            shoppers=self.shoppers,
+        )
+
+    @cached_property
+    def sold(self) -> npt.NDArray[np.int64]:
+        """Order lines per product row, without reading the events."""
+        counts = product_sales(store_id=self.store_id, since=self._since)
+        sold = np.zeros(len(self.products), np.int64)
+        rows = self.products.ids.rows_of(np.array(list(counts), np.int64))
+        lines = np.array(list(counts.values()), np.int64)
+        sold[rows[rows >= 0]] = lines[rows >= 0]
+        return sold
+
+    @cached_property
+    def category_codes(self) -> npt.NDArray[np.int32]:
+        """Leaf category per product row, -1 for none."""
+        codes: dict[str, int] = {}
+        paths = self.products.category_paths
+        return np.array(
+            [codes.setdefault(path, len(codes)) if path else -1 for path in paths], np.int32
+        )
 
     @cached_property
     def purchases(self) -> TrainingEvents:
