@@ -20,9 +20,9 @@ if not settings.configured:
         SECRET_KEY="floor",
     )
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
-from recommender.stores.client import valkey  # noqa: E402
+from recommender.stores.client import valkey
 
 
 def bare(request: HttpRequest) -> HttpResponse:

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+WALK = Path(__file__).with_name("walk.lua")
 ROUNDS = 3
 WORKERS = 2
 
@@ -62,15 +63,13 @@ def free_port() -> int:
 def web(application: str, *, ready: str) -> Iterator[str]:
     """granian with `WORKERS` processes, as `manage.py up` starts it. Yields its address."""
     port = free_port()
-    log = tempfile.TemporaryFile()
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"),
             *("--host", "127.0.0.1", "--port", str(port), "--workers", str(WORKERS)),
             *("--blocking-threads", "4", "--log-level", "warning", application),
         ],
-        stdout=log,
-        stderr=log,
+        stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:
@@ -79,7 +78,6 @@ def web(application: str, *, ready: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=20)
-        log.close()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
@@ -96,27 +94,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
 
 def load(address: str, scenario: Scenario, *, seconds: int, connections: int) -> Measured:
     """Run wrk over the paths of a scenario."""
-    script = """
-local paths = {%s}
-local at = 0
-request = function()
-  at = at %% #paths + 1
-  return wrk.format("GET", paths[at]%s)
-end
-done = function(summary, latency)
-  local failed = summary.errors.status + summary.errors.timeout + summary.errors.read
-  io.write(string.format('\\nRESULT {"n": %%d, "us": %%d, "p50": %%f, "p99": %%f, "failed": %%d}\\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed))
-end
-""" % (
-        ",".join(json.dumps(path) for path in scenario.paths),
-        f', {{["Authorization"]="Bearer {scenario.key}"}}' if scenario.key else "",
-    )
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(script)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(scenario.paths))
         file.flush()
         output = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", file.name, address],
+            [
+                *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(WALK), address),
+                *("--", file.name),
+                *([scenario.key] if scenario.key else []),
+            ],
             capture_output=True,
             text=True,
             check=True,
@@ -145,7 +131,7 @@ def run(*, store_slug: str, seconds: int, connections: int) -> str:
         web("benchmarks.floor:application", ready="/") as floor_address,
         web("recommender.config.wsgi:application", ready="/readyz") as address,
     ):
-        for each in (*scenarios,):
+        for each in scenarios:
             load(address, each, seconds=3, connections=connections)
         load(floor_address, floor, seconds=2, connections=connections)
         for _ in range(ROUNDS):
@@ -197,8 +183,10 @@ def _scenarios(store_slug: str) -> list[Scenario]:
 def _report(results: dict[str, list[Measured]], *, connections: int, seconds: int) -> str:
     floor = statistics.median(each.requests_per_s for each in results["floor"])
     lines = [
-        f"{connections} connections, {WORKERS} web processes, {ROUNDS} rounds of {seconds} s each,"
-        " floor and product in turns; medians, in brackets the lowest and highest round.",
+        (
+            f"{connections} connections, {WORKERS} web processes, {ROUNDS} rounds of {seconds} s"
+            " each, floor and product in turns; medians, in brackets the lowest and highest round."
+        ),
         "",
         "| | requests/s | of the floor | p50 ms | p99 ms | failed |",
         "|---|---:|---:|---:|---:|---:|",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from catalog.services.events import quarantine_prune
 from catalog.services.partitions import partitions_ensure, partitions_relieve
 
 
@@ -20,3 +21,9 @@ def prepare_partitions() -> None:
     # 62 days after the first of a month are always in the second month after it.
     partitions_ensure(first=today, last=today.replace(day=1) + timedelta(days=62))
     partitions_relieve()
+
+
+@shared_task(name="catalog.tasks.prune_quarantine")
+def prune_quarantine() -> None:
+    """Forget refused events after their 30 days."""
+    quarantine_prune()

@@ -15,8 +15,8 @@ from catalog.models import ApiKey, Member, Store, User
 from catalog.selectors.keys import keys_forget
 from catalog.services.keys import api_key_create
 from catalog.services.stores import store_create
-from recommender.serving.runtime import RUNTIMES
 from recommender.services.strategies import store_recipes_install
+from recommender.serving.runtime import RUNTIMES
 
 MemberClient = Callable[..., Client]
 

@@ -157,9 +157,12 @@ def error_document(error: ApiError) -> dict[str, Any]:
 
 
 def error_response(error: ApiError, *, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    return json_response(
+    response = json_response(
         error_document(error), status=error.status, headers={**error.headers, **(headers or {})}
     )
+    # A caller's mistake is told to the caller; a line per refusal would let anybody fill the log.
+    response._has_been_logged = error.status < HTTPStatus.INTERNAL_SERVER_ERROR  # type: ignore[attr-defined]
+    return response
 
 
 # ------------------------------------------------------------------------ Django REST framework

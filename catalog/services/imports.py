@@ -23,6 +23,7 @@ from catalog.services.partitions import (
     partition_make,
     partitions_missing,
 )
+from catalog.services.products import catalog_changed
 
 # Columns of a block of products, in order; their types are those of `Product`.
 PRODUCT_COLUMNS = (
@@ -174,6 +175,8 @@ def products_copy(*, store: Store, blocks: Iterable[bytes]) -> ProductsCopied:
             cursor.execute(_PRODUCT_UPSERT, {"store_id": store.pk, "currency": store.currency})
             new, changed = cursor.fetchone()
             cursor.execute("DROP TABLE product_staging")
+            if new or changed:
+                catalog_changed(store_id=store.pk)
         n_new, n_changed = n_new + new, n_changed + changed
     return ProductsCopied(n_read=n_read, n_new=n_new, n_changed=n_changed)
 

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from catalog.api.authentication import authenticate, cors_headers, preflight_response
 from catalog.api.bodies import body_read
 from catalog.api.errors import ApiError, ErrorCode, InvalidRequest, MethodNotAllowed, NotFound
-from recommender.serving.request import MAX_LIMIT, PlacementRequest, RecommendationRequest
 from recommender.services.recommend import Page, UnknownPlacement, recommend
+from recommender.serving.request import MAX_LIMIT, PlacementRequest, RecommendationRequest
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_PLACEMENTS = 20

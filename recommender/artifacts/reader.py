@@ -70,8 +70,7 @@ def _array_open(path: Path, entry: ArrayEntry, *, verify: bool) -> npt.NDArray[A
         raise ArtifactError(f"{path}: {error}") from error
     if array.dtype.str != entry.dtype or array.shape != entry.shape:
         raise ArtifactError(
-            f"{path}: {array.dtype.str}{array.shape}, "
-            f"the manifest says {entry.dtype}{entry.shape}"
+            f"{path}: {array.dtype.str}{array.shape}, the manifest says {entry.dtype}{entry.shape}"
         )
     # A plain view: indexing an np.memmap runs Python code per slice, indexing an ndarray doesn't.
     return array.view(np.ndarray)

@@ -37,7 +37,7 @@ app.conf.update(
     task_routes={"recommender.tasks.train_family": {"queue": "training"}},
     task_default_queue="default",
     beat_schedule={
-        "popularity": {
+        "training": {
             "task": "recommender.tasks.train_due",
             "schedule": 60.0,
             "options": {"expires": 55},
@@ -50,6 +50,11 @@ app.conf.update(
         "partitions": {
             "task": "catalog.tasks.prepare_partitions",
             "schedule": 6 * 3600.0,
+            "options": {"expires": 3600},
+        },
+        "quarantine": {
+            "task": "catalog.tasks.prune_quarantine",
+            "schedule": 24 * 3600.0,
             "options": {"expires": 3600},
         },
     },

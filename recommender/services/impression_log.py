@@ -15,8 +15,8 @@ from typing import NamedTuple
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from recommender.serving.request import Recommendation, RecommendationRequest
 from recommender.services.impressions import ImpressionRow, impressions_store
+from recommender.serving.request import Recommendation, RecommendationRequest
 
 CAPACITY = 50_000
 FLUSH_SECONDS = 0.5
@@ -64,9 +64,7 @@ class ImpressionLog:
         written = 0
         with self._flushing:
             while self._buffer:
-                block = [
-                    self._buffer.popleft() for _ in range(min(BLOCK, len(self._buffer)))
-                ]
+                block = [self._buffer.popleft() for _ in range(min(BLOCK, len(self._buffer)))]
                 try:
                     impressions_store(rows=[_row(delivered) for delivered in block])
                 except (DatabaseError, InterfaceError):

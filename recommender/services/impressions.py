@@ -49,10 +49,13 @@ def impressions_store(*, rows: Sequence[ImpressionRow]) -> int:
         return 0
     lines = [_line(row) for row in rows]
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            with cursor.cursor.copy(f"COPY recommender_impression ({_COLUMNS}) FROM STDIN") as copy:
-                for line in lines:
-                    copy.write_row(line)
+        with (
+            transaction.atomic(),
+            connection.cursor() as cursor,
+            cursor.cursor.copy(f"COPY recommender_impression ({_COLUMNS}) FROM STDIN") as copy,
+        ):
+            for line in lines:
+                copy.write_row(line)
     except (IntegrityError, DataError):
         return sum(_store_one(line) for line in lines)
     return len(lines)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recommender.serving.answer import answer_json
 from recommender.services.impression_log import IMPRESSIONS, Delivered
+from recommender.services.session_reading import session_state
+from recommender.serving.answer import answer_json, unknown_json
 from recommender.serving.pipeline import recommend_placement
 from recommender.serving.request import (
     PlacementRequest,
@@ -16,7 +17,6 @@ from recommender.serving.request import (
 )
 from recommender.serving.runtime import RUNTIMES, StoreRuntime
 from recommender.serving.snapshot import CatalogSnapshot
-from recommender.services.session_reading import session_state
 
 
 class UnknownPlacement(Exception):
@@ -25,18 +25,21 @@ class UnknownPlacement(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answers of one page, in the order asked for, and the snapshot their rows belong to."""
+    """The answers of one page, in the order asked for, the placements that don't exist, and the
+    snapshot that rows belong to."""
 
     recommendations: list[Recommendation]
+    unknown: list[str]
     snapshot: CatalogSnapshot
     signing_secret: bytes
 
     def as_json(self) -> list[bytes]:
-        """Each answer as JSON."""
-        return [
+        """Each answer as JSON; those of unknown placements last, empty with their reason."""
+        answers = [
             answer_json(recommendation, self.snapshot, secret=self.signing_secret)
             for recommendation in self.recommendations
         ]
+        return answers + [unknown_json(slug) for slug in self.unknown]
 
 
 def recommend(
@@ -48,20 +51,26 @@ def recommend(
 ) -> Page:
     """Answer the placements of a page; no product is shown twice on it.
 
-    One Valkey round trip, no query. `log_impressions=False` is for previews.
+    One Valkey round trip, no query. A placement that the store doesn't have leaves a gap in the
+    answers, named in `unknown`: a slug with a typing error must not empty the rest of the page.
+    `log_impressions=False` is for previews.
 
     Raises
     ------
     UnknownPlacement
-        Before anything is computed or logged.
+        The store has none of the placements; before anything is computed or logged.
     """
     runtime = _runtime(store_id)
     chosen = []
+    unknown = []
     for asked in placements:
         placement = runtime.placements.get(asked.slug)
         if placement is None:
-            raise UnknownPlacement(asked.slug)
-        chosen.append((placement, asked.limit))
+            unknown.append(asked.slug)
+        else:
+            chosen.append((placement, asked.limit))
+    if not chosen:
+        raise UnknownPlacement(", ".join(unknown))
     state = session_state(store_id=store_id, shopper_id=request.shopper_id)
     now_s = time.time()
     shown: set[int] = set()
@@ -83,7 +92,7 @@ def recommend(
                     [int(ids[row]) for row in recommendation.rows],
                 )
             )
-    return Page(answers, runtime.snapshot, runtime.settings.signing_secret)
+    return Page(answers, unknown, runtime.snapshot, runtime.settings.signing_secret)
 
 
 def _runtime(store_id: int) -> StoreRuntime:

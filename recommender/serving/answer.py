@@ -9,6 +9,7 @@ import orjson
 from recommender.serving.request import Recommendation
 from recommender.serving.signing import recommendation_id_sign
 from recommender.serving.snapshot import CatalogSnapshot
+from recommender.serving.trace import Reason
 
 
 def answer_json(
@@ -39,3 +40,18 @@ def answer_json(
         )
     )
     return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], items)
+
+
+def unknown_json(slug: str) -> bytes:
+    """The answer for a placement that the store doesn't have."""
+    return orjson.dumps(
+        {
+            "recommendation_id": None,
+            "placement": slug,
+            "title": "",
+            "experiment": None,
+            "fallback": None,
+            "reason": Reason.UNKNOWN_PLACEMENT,
+            "items": [],
+        }
+    )

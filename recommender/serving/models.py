@@ -117,9 +117,7 @@ class ServingModels:
     profiles: ProfilesModel | None = None
 
 
-def bind_models(
-    artifacts: dict[str, LoadedArtifact], snapshot: CatalogSnapshot
-) -> ServingModels:
+def bind_models(artifacts: dict[str, LoadedArtifact], snapshot: CatalogSnapshot) -> ServingModels:
     """Bind every loaded artifact to a snapshot. Costs a few ms per family and 100,000 products."""
     return ServingModels(
         item_similarity=_item_similarity(artifacts.get("item_similarity"), snapshot),

@@ -144,9 +144,7 @@ class Runtimes:
         snapshot_changed = versions.catalog_version != before.catalog_version
         if snapshot_changed:
             snapshot = _snapshot_updated(before)
-            after = replace(
-                after, snapshot=snapshot, catalog_version=versions.catalog_version
-            )
+            after = replace(after, snapshot=snapshot, catalog_version=versions.catalog_version)
         artifacts, refused = self._artifacts(store_id, versions, after)
         if artifacts is not after.artifacts or after.snapshot is not before.snapshot:
             after = replace(
@@ -191,9 +189,7 @@ class Runtimes:
                 continue
             if time.monotonic() - refused.get((family, version), -math.inf) < RETRY_REFUSED_S:
                 continue
-            folder = artifact_folder(
-                self._root, store_id=store_id, family=family, version=version
-            )
+            folder = artifact_folder(self._root, store_id=store_id, family=family, version=version)
             try:
                 artifacts[family] = artifact_open(folder)
             except ArtifactError as error:
@@ -227,11 +223,7 @@ def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
 def _snapshot_updated(before: StoreRuntime) -> CatalogSnapshot:
     newest = before.snapshot.newest_update
     if newest is None:
-        rows = [
-            row
-            for block in catalog_rows(store_id=before.settings.store_id)
-            for row in block
-        ]
+        rows = [row for block in catalog_rows(store_id=before.settings.store_id) for row in block]
     else:
         rows = catalog_rows_changed(
             store_id=before.settings.store_id,

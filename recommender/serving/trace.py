@@ -19,6 +19,7 @@ class Reason(StrEnum):
     ALL_EXCLUDED = "all_excluded"
     STATE_UNAVAILABLE = "state_unavailable"
     EMPTY_CATALOG = "empty_catalog"
+    UNKNOWN_PLACEMENT = "unknown_placement"
 
 
 REASON_WORDS: dict[str, str] = {
@@ -31,6 +32,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.ALL_EXCLUDED: "Everything that was found is excluded or not available.",
     Reason.STATE_UNAVAILABLE: "The shopper's recent events could not be read.",
     Reason.EMPTY_CATALOG: "The catalog has no product that may be shown.",
+    Reason.UNKNOWN_PLACEMENT: "The store has no placement of this name.",
 }
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from catalog.models import Store
 from recommender.models import Placement, StrategyVersion
-from recommender.serving.strategy import InvalidStrategyError, strategy_parse
 from recommender.services.strategies import (
     RECIPES,
     store_recipes_install,
     strategy_version_create,
 )
+from recommender.serving.strategy import InvalidStrategyError, strategy_parse
 
 
 def test_a_new_store_gets_every_recipe_once(store: Store) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from catalog.models import EventType, Store
 from recommender.models import Artifact, Impression, Placement, Run
-from recommender.serving.request import PlacementRequest, RecommendationRequest
-from recommender.serving.runtime import RUNTIMES
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.recommend import Page, UnknownPlacement, recommend
-from recommender.services.strategies import strategy_version_create, settings_touch
+from recommender.services.strategies import settings_touch, strategy_version_create
+from recommender.serving.request import PlacementRequest, RecommendationRequest
+from recommender.serving.runtime import RUNTIMES
 from recommender.stores.session_state import SessionEntry, sessions_restore
 from tests.factories import make_product
 from tests.worlds import BREAKFAST, TOOLS, TwoTastes, train_all, two_tastes
@@ -120,7 +122,11 @@ def test_a_product_that_may_not_be_shown_never_is(
         setattr(milk, name, value)
     milk.save()
     RUNTIMES.clear()
-    for context in ({"product_ids": ("muesli",)}, {"cart": ("muesli",)}, {"shopper_id": "breakfast-1"}):
+    for context in (
+        {"product_ids": ("muesli",)},
+        {"cart": ("muesli",)},
+        {"shopper_id": "breakfast-1"},
+    ):
         page = ask(world, "product-bought-together", "cart-cross-sell", "home-buy-again", **context)
         assert "milk" not in [name for number in range(3) for name in ids(page, number)]
 
@@ -190,8 +196,21 @@ def test_an_empty_catalog_is_an_honest_empty_answer(store: Store) -> None:
 def test_an_unknown_placement_is_refused_before_anything_is_logged(world: TwoTastes) -> None:
     logged = len(IMPRESSIONS)
     with pytest.raises(UnknownPlacement, match="no-such"):
-        ask(world, "home-for-you", "no-such")
+        ask(world, "no-such")
     assert len(IMPRESSIONS) == logged
+
+
+def test_an_unknown_placement_leaves_the_rest_of_the_page_alone(world: TwoTastes) -> None:
+    page = ask(world, "no-such", "home-trending")
+    assert page.unknown == ["no-such"]
+    trending, unknown = map(json.loads, page.as_json())
+    assert (unknown["placement"], unknown["reason"], unknown["items"]) == (
+        "no-such",
+        "unknown_placement",
+        [],
+    )
+    assert trending["placement"] == "home-trending"
+    assert trending["items"]
 
 
 def test_caps_limit_brands(world: TwoTastes) -> None:
@@ -256,12 +275,12 @@ def test_two_stores_never_see_each_other(world: TwoTastes, other_store: Store) -
 
 
 def test_a_broken_artifact_is_refused_and_the_old_one_goes_on(
-    world: TwoTastes, artifact_folder: object
+    world: TwoTastes, artifact_folder: Path
 ) -> None:
     before = ids(ask(world, "product-similar", product_ids=("milk",)))
     train_all(world.store)
     serving = Artifact.objects.get(store=world.store, family="content", serving=True)
-    folder = artifact_folder / str(world.store.pk) / "content" / serving.version  # type: ignore[operator]
+    folder = artifact_folder / str(world.store.pk) / "content" / serving.version
     vectors = folder / "vectors.npy"
     raw = bytearray(vectors.read_bytes())
     raw[-1] ^= 1
@@ -281,9 +300,7 @@ def test_a_changed_product_is_served_after_a_refresh_without_a_restart(world: Tw
     before = RUNTIMES.get(world.store.pk)
     assert before is not None
     make_product(world.store, "brand-new", title="Brand new")
-    Product.objects.filter(pk=world.id_of("milk")).update(
-        title="Oat milk", updated_at=world.now
-    )
+    Product.objects.filter(pk=world.id_of("milk")).update(title="Oat milk", updated_at=world.now)
     Store.objects.filter(pk=world.store.pk).update(catalog_version=1)
     RUNTIMES.refresh()
     after = RUNTIMES.get(world.store.pk)

@@ -136,9 +136,7 @@ def _quality(purchases: TrainingEvents, n_items: int) -> dict[str, float]:
     )
     known = np.bincount(past.item_rows, minlength=n_items) >= 5
     later_rows, n_later = dense(later.group_keys)
-    orders = basket_items_matrix(
-        later_rows, later.item_rows, n_baskets=n_later, n_items=n_items
-    )
+    orders = basket_items_matrix(later_rows, later.item_rows, n_baskets=n_later, n_items=n_items)
     n_tried = n_hit = 0
     for order in range(n_later):
         if n_tried == QUALITY_BASKETS:

@@ -31,9 +31,7 @@ def train_popularity(data: TrainingData, report: Report) -> Trained:
         Fewer than `MIN_EVENTS` events.
     """
     if len(data.events) < MIN_EVENTS:
-        raise NotEnoughData(
-            f"Bestsellers need {MIN_EVENTS} events; there are {len(data.events)}."
-        )
+        raise NotEnoughData(f"Bestsellers need {MIN_EVENTS} events; there are {len(data.events)}.")
     n_items = len(data.products)
     report("Counting", 0.2)
     bestsellers, trending = _scores(data.events, n_items, now_s=data.newest_s)
@@ -66,6 +64,7 @@ def _scores(
     weights = type_weights(events.types)
     positive = events.where(weights > 0)
     weights = weights[weights > 0]
+
     def counts(half_life_days: float) -> Float32Array:
         return decayed_counts(
             positive.item_rows,

@@ -22,7 +22,6 @@ from recommender.engine.types import (
 )
 from recommender.engine.weighting import time_decay
 from recommender.selectors.training_data import TrainingEvents
-from recommender.serving.sources import DEMAND_EXPONENT
 from recommender.services.training.trained import (
     NotEnoughData,
     Report,
@@ -30,6 +29,7 @@ from recommender.services.training.trained import (
     TrainingData,
 )
 from recommender.services.training.weights import type_weights
+from recommender.serving.sources import DEMAND_EXPONENT
 
 MIN_SHOPPERS = 10
 HISTORY_HALF_LIFE_DAYS = 180.0
@@ -144,9 +144,7 @@ class _Learned:
             user_items, regularisation=EASE_REGULARISATION, max_items=EASE_ITEMS
         )
 
-    def for_you(
-        self, rows: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
-    ) -> Candidates:
+    def for_you(self, rows: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]) -> Candidates:
         """Everything that fits a history, what was bought before included."""
         return ease_fold_in(self.taste, rows, weights, limit=200, exclude_history=False)
 
@@ -184,10 +182,7 @@ def _quality(data: TrainingData, telling: TrainingEvents) -> dict[str, float]:
         )
         fitting = learned.for_you(rows, history.weights[own])
         both = blend(
-            [
-                (name, weight, again if name == "buy_again" else fitting)
-                for name, weight in BLEND
-            ],
+            [(name, weight, again if name == "buy_again" else fitting) for name, weight in BLEND],
             limit=20,
         )
         for name, found in (

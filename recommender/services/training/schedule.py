@@ -37,9 +37,7 @@ def runs_due() -> list[Run]:
             if last is None and news_at is None:
                 continue
             try:
-                runs.append(
-                    run_request(store=store, family=family, trigger=Run.Trigger.SCHEDULE)
-                )
+                runs.append(run_request(store=store, family=family, trigger=Run.Trigger.SCHEDULE))
             except RunActive:
                 continue
     fresh = [run.pk for run in runs]
@@ -51,9 +49,11 @@ def runs_due() -> list[Run]:
 
 def _news_at(store: Store) -> datetime | None:
     """When the store last got an event or a product, None if never."""
-    event = Event.objects.filter(store=store).order_by("-received_at").values_list(
-        "received_at", flat=True
-    )[:1]
+    event = (
+        Event.objects.filter(store=store)
+        .order_by("-received_at")
+        .values_list("received_at", flat=True)[:1]
+    )
     product = Product.objects.filter(store=store).aggregate(at=Max("updated_at"))["at"]
     times = [at for at in (*event, product) if at is not None]
     return max(times) if times else None

@@ -109,9 +109,7 @@ class TrainingData:
     def views(self) -> TrainingEvents:
         """Products looked at."""
         types = self.events.types
-        return self.events.where(
-            (types == EventType.VIEW_ITEM) | (types == EventType.SELECT_ITEM)
-        )
+        return self.events.where((types == EventType.VIEW_ITEM) | (types == EventType.SELECT_ITEM))
 
     @cached_property
     def newest_s(self) -> int:
