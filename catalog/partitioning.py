@@ -41,4 +41,5 @@ class CreatePartitionedModel(migrations.CreateModel):
         schema_editor.execute(f"{sql} PARTITION BY RANGE ({key})", params or None)
         default = schema_editor.quote_name(f"{model._meta.db_table}_default")
         schema_editor.execute(f"CREATE TABLE {default} PARTITION OF {table} DEFAULT")
-        schema_editor.deferred_sql.extend(schema_editor._model_indexes_sql(model))
+        indexes = schema_editor._model_indexes_sql(model)  # type: ignore[attr-defined]
+        schema_editor.deferred_sql.extend(indexes)

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -6,3 +8,7 @@ class RecommenderConfig(AppConfig):
 
     name = "recommender"
     verbose_name = "Recommender"
+
+    def ready(self) -> None:
+        """Make Vitrine's Celery the current one in every process, also in those that only send."""
+        import_module("recommender.config.celery")

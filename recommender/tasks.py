@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from recommender.models import Run
-from recommender.services.training.runs import run_execute
+from recommender.services.training.execution import run_execute
+from recommender.services.training.runs import run_hand_over
 from recommender.services.training.schedule import runs_due
 
 
@@ -21,4 +22,4 @@ def train_family(run_id: int) -> None:
 def train_due() -> None:
     """Queue what the schedule says, and hand queued runs to the workers."""
     for run in runs_due():
-        train_family.delay(run.pk)
+        run_hand_over(run=run)

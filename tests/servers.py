@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,10 +25,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         number = int(worker.removeprefix("gw")) + 1
         os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], number)
     elif not (os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL")):
-        running = embedded.temporary()
-        servers = running.__enter__()
+        running = ExitStack()
+        servers = running.enter_context(embedded.temporary())
         os.environ.update(servers.environment())
-        early_config.add_cleanup(lambda: running.__exit__(None, None, None))
+        early_config.add_cleanup(running.close)
     yield
 
 

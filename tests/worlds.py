@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from catalog.models import Product, Shopper, Store
 from recommender.models import Run
-from recommender.services.training.runs import FAMILIES, run_execute, run_request
+from recommender.services.training.execution import FAMILIES, run_execute
+from recommender.services.training.runs import run_request
 from tests.factories import days, make_order, make_product, make_shopper
 
 BREAKFAST = ("muesli", "milk", "honey", "yogurt", "berries")

@@ -46,7 +46,7 @@ _LINES_PER_EVENT = 15
 
 
 def latest_events(*, store: Store, limit: int = 10) -> list[LatestEvent]:
-    """The events received last, newest first. One query, of a bounded number of lines.
+    """The events that happened last, newest first. One query, of a bounded number of lines.
 
     An order with very many lines may be counted with fewer, and push out older events.
     """
@@ -55,7 +55,7 @@ def latest_events(*, store: Store, limit: int = 10) -> list[LatestEvent]:
         .select_related("product", "shopper")
         .defer("properties", "product__description", "product__vector", "product__attributes")
         .defer("shopper__profile")
-        .order_by("-received_at", "-occurred_at")[: limit * _LINES_PER_EVENT]
+        .order_by("-occurred_at")[: limit * _LINES_PER_EVENT]
     )
     events: dict[object, list[Event]] = {}
     for line in lines:

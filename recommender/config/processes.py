@@ -148,8 +148,8 @@ class Supervisor:
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
-            for running in self._running:
-                self._start(running)
+            # Whoever waits, waits for the first program; the others would only slow it down.
+            self._start(self._running[0])
             self._remember()
             return self._watch(ready, on_ready, every_second)
         finally:
@@ -169,13 +169,16 @@ class Supervisor:
         next_question = next_trim = next_second = 0.0
         while not self._stop_signals:
             now = time.monotonic()
-            for running in self._running:
+            for running in self._running if self._ready else self._running[:1]:
                 if not self._look_after(running, now):
                     return 1
             if not self._ready and now >= next_question:
                 next_question = now + 0.1
                 if ready():
                     self._ready = True
+                    for running in self._running[1:]:
+                        self._start(running)
+                    self._remember()
                     on_ready()
                 elif now > patience:
                     self.say(

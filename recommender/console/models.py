@@ -22,8 +22,7 @@ from recommender.console.model_words import (
 from recommender.models import Run
 from recommender.selectors.runs import ACTIVE, family_statuses, runs_latest
 from recommender.services.publishing import RunNotHeld, run_confirm, run_discard
-from recommender.services.training.runs import RunActive, run_request
-from recommender.tasks import train_family
+from recommender.services.training.runs import RunActive, run_hand_over, run_request
 
 RUNS_PER_PAGE = 25
 
@@ -104,7 +103,7 @@ def retrain(request: ConsoleRequest) -> HttpResponse:
     except RunActive as error:
         messages.warning(request, str(error))
         return redirect("console-models", request.store.slug)
-    transaction.on_commit(lambda: train_family.delay(run.pk))
+    transaction.on_commit(lambda: run_hand_over(run=run))
     return redirect("console-run", request.store.slug, run.pk)
 
 

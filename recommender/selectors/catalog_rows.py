@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
 
 # A transaction that writes products may be open this long before it commits: rows are read again
 # from this far behind the newest one that was seen, and skipped if they are the same.
-OVERLAP = timedelta(minutes=15)
+OVERLAP_S = 15 * 60
 
 _COLUMNS = """
     id, external_id, title, url, image_url, price_minor, list_price_minor, currency,
     availability <> 'out_of_stock' AND coalesce(stock_count, 1) > 0,
-    NOT hidden AND deleted_at IS NULL, brand, category_path, published_at, updated_at
+    NOT hidden AND deleted_at IS NULL, brand, category_path,
+    extract(epoch FROM published_at)::int8, (extract(epoch FROM updated_at) * 1000000)::int8
 """
 
 
@@ -34,8 +34,8 @@ class ProductRow(NamedTuple):
     shown: bool
     brand: str
     category_path: str
-    published_at: datetime | None
-    updated_at: datetime
+    published_at_s: int | None
+    updated_at_us: int
 
 
 def catalog_rows(*, store_id: int, block: int = 20_000) -> Iterator[list[ProductRow]]:
@@ -57,7 +57,7 @@ def catalog_rows(*, store_id: int, block: int = 20_000) -> Iterator[list[Product
 
 
 def catalog_rows_changed(
-    *, store_id: int, newest_update: datetime, known: dict[int, datetime]
+    *, store_id: int, newest_update_us: int, known: dict[int, int]
 ) -> list[ProductRow]:
     """Products changed since the newest update that was seen, without those in `known`.
 
@@ -66,10 +66,11 @@ def catalog_rows_changed(
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, updated_at FROM catalog_product WHERE store_id = %s AND updated_at > %s",
-            [store_id, newest_update - OVERLAP],
+            "SELECT id, (extract(epoch FROM updated_at) * 1000000)::int8 FROM catalog_product"
+            " WHERE store_id = %s AND updated_at > to_timestamp(%s)",
+            [store_id, newest_update_us / 1e6 - OVERLAP_S],
         )
-        times: dict[int, datetime] = dict(cursor.fetchall())
+        times: dict[int, int] = dict(cursor.fetchall())
         changed = [key for key, at in times.items() if known.get(key) != at]
         known.clear()
         known.update(times)

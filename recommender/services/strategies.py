@@ -132,7 +132,7 @@ RECIPES = (
         "Alternatives to the product in view, by what is written about it.",
         StrategyDocument(
             sources=_sources(similar_content=1.0),
-            diversity=0.1,
+            diversity=0.3,
             fallback=("bestsellers",),
         ),
     ),

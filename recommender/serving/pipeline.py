@@ -217,8 +217,10 @@ def _category_scope(context: Context, strategy: StrategyDocument) -> BoolArray |
         paths = {snapshot.category_path(row) for row in context.seeds()[0]}
         paths.discard("")
         if paths:
-            inside = [snapshot.category_mask(path) for path in paths]
-            return ~np.logical_or.reduce(inside)
+            scope = np.ones(len(snapshot), np.bool_)
+            for path in paths:
+                scope &= ~snapshot.category_mask(path)
+            return scope
     return None
 
 

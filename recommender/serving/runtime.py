@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -60,7 +59,7 @@ class StoreRuntime:
     models: ServingModels
     catalog_version: int
     refused: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    known_updates: dict[int, datetime] = field(default_factory=dict)
+    known_updates: dict[int, int] = field(default_factory=dict)
 
 
 class Runtimes:
@@ -221,13 +220,13 @@ def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
 
 
 def _snapshot_updated(before: StoreRuntime) -> CatalogSnapshot:
-    newest = before.snapshot.newest_update
-    if newest is None:
+    newest = before.snapshot.newest_update_us
+    if not newest:
         rows = [row for block in catalog_rows(store_id=before.settings.store_id) for row in block]
     else:
         rows = catalog_rows_changed(
             store_id=before.settings.store_id,
-            newest_update=newest,
+            newest_update_us=newest,
             known=before.known_updates,
         )
     return snapshot_apply(before.snapshot, rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,6 +72,8 @@ class CatalogSnapshot:
         -1 if empty.
     cards : list[bytes]
         JSON object of each product without its closing brace.
+    newest_update_us
+        Unix microseconds of the last change that is in here.
     """
 
     product_ids: Int64Array
@@ -86,7 +87,7 @@ class CatalogSnapshot:
     row_of_external: dict[str, int]
     brands: Codes
     categories: Codes
-    newest_update: datetime | None
+    newest_update_us: int
     _sorted_ids: Int64Array
     _sorted_rows: Int32Array
     _category_masks: dict[str, BoolArray] = field(default_factory=dict)
@@ -110,7 +111,7 @@ class CatalogSnapshot:
             row_of_external={},
             brands=Codes(),
             categories=Codes(),
-            newest_update=None,
+            newest_update_us=0,
             _sorted_ids=np.empty(0, np.int64),
             _sorted_rows=np.empty(0, np.int32),
         )
@@ -204,15 +205,13 @@ def snapshot_apply(before: CatalogSnapshot, rows: list[ProductRow]) -> CatalogSn
     price_minor = _grown(before.price_minor, n_after)
     price_minor[places] = [-1 if row.price_minor is None else row.price_minor for row in rows]
     published_at_s = _grown(before.published_at_s, n_after)
-    published_at_s[places] = [
-        int(row.published_at.timestamp()) if row.published_at else 0 for row in rows
-    ]
+    published_at_s[places] = [row.published_at_s or 0 for row in rows]
     brand_codes = _grown(before.brand_codes, n_after)
     brand_codes[places] = [before.brands.encode(row.brand) for row in rows]
     category_codes = _grown(before.category_codes, n_after)
     category_codes[places] = [before.categories.encode(row.category_path) for row in rows]
     order = np.argsort(product_ids, kind="stable")
-    newest = max(row.updated_at for row in rows)
+    newest = max(row.updated_at_us for row in rows)
     return CatalogSnapshot(
         product_ids=product_ids,
         eligible=eligible,
@@ -225,7 +224,7 @@ def snapshot_apply(before: CatalogSnapshot, rows: list[ProductRow]) -> CatalogSn
         row_of_external=row_of_external,
         brands=before.brands,
         categories=before.categories,
-        newest_update=max(newest, before.newest_update) if before.newest_update else newest,
+        newest_update_us=max(newest, before.newest_update_us),
         _sorted_ids=product_ids[order],
         _sorted_rows=order.astype(np.int32),
     )

@@ -7,9 +7,9 @@ from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from catalog.models import Member, Store
+from recommender.console import models as models_pages
 from recommender.console.model_words import measures_of
 from recommender.models import Run
-from recommender.tasks import train_family
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
 
@@ -23,7 +23,7 @@ def client(store: Store, member_client: MemberClient) -> Client:
 def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Runs handed to the workers."""
     handed: list[int] = []
-    monkeypatch.setattr(train_family, "delay", handed.append)
+    monkeypatch.setattr(models_pages, "run_hand_over", lambda *, run: handed.append(run.pk))
     return handed
 
 

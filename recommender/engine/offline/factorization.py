@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from recommender.engine.errors import EmptyInputError
 from recommender.engine.types import FactorModel

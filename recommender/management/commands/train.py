@@ -16,7 +16,8 @@ from catalog.models import Store
 from recommender.config.env import PROJECT_DIR
 from recommender.config.progress import Progress
 from recommender.models import Run
-from recommender.services.training.runs import FAMILIES, RunActive, run_execute, run_request
+from recommender.services.training.execution import FAMILIES, run_execute
+from recommender.services.training.runs import RunActive, run_request
 from recommender.services.training.trained import TrainingData
 
 # Takes as long as the others together and shares no facts with them, so it has a process of its own.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import orjson
 import pytest
@@ -11,7 +9,8 @@ import pytest
 from recommender.selectors.catalog_rows import ProductRow
 from recommender.serving.snapshot import CatalogSnapshot, price_text, snapshot_apply
 
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+NOON_S = 1_772_452_800
+DAY_S = 86_400
 
 
 def row(product_id: int, **fields: object) -> ProductRow:
@@ -28,8 +27,8 @@ def row(product_id: int, **fields: object) -> ProductRow:
         "shown": True,
         "brand": "",
         "category_path": "",
-        "published_at": None,
-        "updated_at": NOON,
+        "published_at_s": None,
+        "updated_at_us": NOON_S * 1_000_000,
     }
     return ProductRow(**{**values, **fields})  # type: ignore[arg-type]
 
@@ -86,9 +85,9 @@ def test_a_category_that_appears_later_is_found_in_the_new_snapshot() -> None:
 
 def test_new_arrivals_are_newest_first_and_only_what_may_be_shown() -> None:
     shot = snapshot(
-        row(1, published_at=NOON - timedelta(days=2)),
-        row(2, published_at=NOON),
-        row(3, published_at=NOON + timedelta(days=1), shown=False),
+        row(1, published_at_s=NOON_S - 2 * DAY_S),
+        row(2, published_at_s=NOON_S),
+        row(3, published_at_s=NOON_S + DAY_S, shown=False),
         row(4),
     )
     assert shot.newest_first().tolist() == [1, 0]
@@ -120,7 +119,7 @@ def test_money_is_exact_in_every_currency(minor: int, currency: str, text: str) 
 
 
 def test_the_newest_update_never_goes_back() -> None:
-    before = snapshot(row(1, updated_at=NOON))
-    after = snapshot_apply(before, [row(2, updated_at=NOON - timedelta(hours=1))])
-    assert after.newest_update == NOON
+    before = snapshot(row(1, updated_at_us=NOON_S * 1_000_000))
+    after = snapshot_apply(before, [row(2, updated_at_us=1)])
+    assert after.newest_update_us == NOON_S * 1_000_000
     np.testing.assert_array_equal(after.product_ids, [1, 2])
