@@ -7,9 +7,10 @@ YES ?= 0
 
 PY   := .venv/bin/python
 STEP := $(PY) bootstrap.py step
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up install install-dev test lint format bench clean
+.PHONY: help demo up install install-dev test lint format bench lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -26,7 +27,7 @@ test: install-dev  ## every check and every test
 	@$(STEP) "Types"              -m mypy
 	@$(STEP) "Import contracts"   -c "from importlinter.cli import lint_imports_command as c; c()"
 	@$(STEP) "Missing migrations" manage.py makemigrations --check --dry-run
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses auto $(ARGS)
 
 lint: install-dev  ## the checks of `make test` that take seconds
 	@$(STEP) "Lint"               -m ruff check --quiet .
@@ -47,3 +48,7 @@ install-dev:  ## make .venv with what its developers need
 
 clean:  ## delete .venv and the data folder, after asking
 	@YES=$(YES) $(PYTHON) bootstrap.py clean
+
+lock:  ## lock the dependencies of pyproject.toml anew (needs uv)
+	@uv pip compile $(LOCK) --output-file requirements.txt pyproject.toml
+	@uv pip compile $(LOCK) --group dev --output-file requirements-dev.txt pyproject.toml

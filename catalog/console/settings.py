@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.templatetags.static import static
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.console.access import OWNERS, ConsoleRequest, can_own, member_page
@@ -60,7 +60,8 @@ def page_snippet(request: HttpRequest, store: Store) -> str | None:
         key = publishable_key(store)
     except ApiKey.DoesNotExist:
         return None
-    script = request.build_absolute_uri(static("js/vitrine.js"))
+    # Without the hash in its name: merchants paste it once, and it must survive every upgrade.
+    script = request.build_absolute_uri(f"{settings.STATIC_URL}js/vitrine.js")
     return f'<script defer src="{script}" data-key="{key}"></script>'
 
 

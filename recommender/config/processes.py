@@ -40,12 +40,17 @@ MARK = "VITRINE_SUPERVISOR"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process to run, and how to end it: each signal with the seconds to wait before the next."""
+    """One process to run, and how to end it: each signal with the seconds to wait before the next.
+
+    With ``waits`` it is started when the others are ready: whoever waits at the terminal waits for
+    those, and on two cores everything else would only slow them down.
+    """
 
     name: str
     command: Sequence[str]
     colour: int
     stop: Sequence[tuple[signal.Signals, float]]
+    waits: bool = False
 
 
 def web(env: Environment) -> Program:
@@ -78,7 +83,8 @@ def worker(env: Environment) -> Program:
             "--without-heartbeat",
         ),
     ]
-    return Program("worker", command, 33, [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)])
+    stop = [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)]
+    return Program("worker", command, 33, stop, waits=True)
 
 
 def beat(env: Environment) -> Program:
@@ -88,7 +94,7 @@ def beat(env: Environment) -> Program:
         *("--schedule", str(env.data_dir / "run" / "beat-schedule"), "--pidfile", ""),
         *("--loglevel", env.log_level),
     ]
-    return Program("beat", command, 35, [(signal.SIGTERM, 5.0)])
+    return Program("beat", command, 35, [(signal.SIGTERM, 5.0)], waits=True)
 
 
 @dataclass(slots=True)
@@ -148,8 +154,9 @@ class Supervisor:
             for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
-            # Whoever waits, waits for the first program; the others would only slow it down.
-            self._start(self._running[0])
+            for running in self._running:
+                if not running.program.waits:
+                    self._start(running)
             self._remember()
             return self._watch(ready, on_ready, every_second)
         finally:
@@ -169,15 +176,16 @@ class Supervisor:
         next_question = next_trim = next_second = 0.0
         while not self._stop_signals:
             now = time.monotonic()
-            for running in self._running if self._ready else self._running[:1]:
+            for running in self._running:
                 if not self._look_after(running, now):
                     return 1
             if not self._ready and now >= next_question:
                 next_question = now + 0.1
                 if ready():
                     self._ready = True
-                    for running in self._running[1:]:
-                        self._start(running)
+                    for running in self._running:
+                        if running.program.waits:
+                            self._start(running)
                     self._remember()
                     on_ready()
                 elif now > patience:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
@@ -120,7 +121,9 @@ def test_typing_a_search_changes_the_list_and_the_address(shop: Shop, member_pag
 
 def test_new_events_appear_by_themselves_unless_paused(shop: Shop, member_page: Page) -> None:
     member_page.goto("/console/corner/overview/")
-    make_event(shop.store, shop.shoppers[0], type=EventType.SEARCH, query="brand new")
+    make_event(
+        shop.store, shop.shoppers[0], type=EventType.SEARCH, query="brand new", at=timezone.now()
+    )
     member_page.get_by_text("“brand new”").wait_for()
     pause = member_page.get_by_role("button", name="Pause")
     pause.click()

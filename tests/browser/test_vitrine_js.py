@@ -249,7 +249,7 @@ def test_seen_is_half_of_the_row_for_a_second_and_counts_once(page: Page, shop: 
     page.wait_for_timeout(1300)
     assert shop.events() == []
     page.evaluate("scrollTo(0, 1400)")
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(150)
     page.evaluate("scrollTo(0, 0)")  # only for a moment
     page.wait_for_timeout(1000)
     assert shop.events() == []
