@@ -2,7 +2,7 @@
  * <script defer src="…/vitrine.js" data-key="pk_…"></script>
  * <vitrine-recommendations placement="home-for-you" limit="8"></vitrine-recommendations> */
 (() => {
-  if (window.vitrine) return; // loaded twice
+  if (window.vitrine) return
   const doc = document;
   const script = doc.currentScript;
   const lang = doc.documentElement.lang || undefined;
@@ -17,7 +17,7 @@
     }
   };
 
-  // What can't, or without consent may not, be stored is kept for this page.
+  // What can't or may not be stored is kept for this page.
   const memory = {};
   const read = (name) => {
     try {
@@ -28,20 +28,21 @@
     memory[name] = value;
     try {
       localStorage.removeItem("vitrine." + name);
-      if (!value || (denied() && name !== "consent")) return;
-      localStorage["vitrine." + name] = JSON.stringify(value);
+      if (value && denied() && name !== "consent") return;
+      if (value) localStorage["vitrine." + name] = JSON.stringify(value);
       delete memory[name];
     } catch {}
   };
 
   /* ---- who: a pseudonym, and nobody without consent ---- */
+  let made = 0;
   const uuid = () => { // version 7: ids sort by time
     const time = Date.now().toString(16).padStart(12, 0);
     const bytes = crypto.getRandomValues(new Uint8Array(9));
     const chance = Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
-    return (time + 7 + chance).replace(/(.{8})(.{4})(.{4})(.{3})/, "$1-$2-$3-8$4-");
+    return (time + ((made++ & 4095) | 28672).toString(16) + chance.slice(3)).replace(/(.{8})(.{4})(.{4})(.{3})/, "$1-$2-$3-8$4-");
   };
-  // The shopper's own choice is remembered and stands above the page's default.
+  // The shopper's own choice stands above the page's default.
   const consent = () => read("consent") || config.consent || "unknown";
   const denied = () => consent() === "denied";
   const person = () => {
@@ -56,11 +57,20 @@
   };
 
   /* ---- events: queued until the server has answered 202 ---- */
-  // The key in the body and text/plain: no preflight, and what a beacon can send, too.
+  // The key in a plain text body: no preflight, and beacons can send it.
   const post = (path, data, more) =>
     fetch(config.endpoint + "/v1/" + path, { method: "POST", credentials: "omit", body: JSON.stringify({ key: config.key, ...data }), ...more });
   const size = (value) => new Blob([JSON.stringify(value)]).size;
-  const queued = () => (read("queue") || []).filter((event) => Date.now() - event.occurred_at < 6048e5);
+  // A key for each: a shared list would be overwritten by other tabs.
+  const names = (all) => Object.keys(all).filter((name) => /^(vitrine\.)?e\./.test(name));
+  const queued = () => {
+    let kept = [];
+    try {
+      kept = names(localStorage).map((name) => name.slice(8));
+    } catch {}
+    return [...kept, ...names(memory)].sort().map(read).filter((event) => Date.now() - event?.occurred_at < 6048e5);
+  };
+  const drop = (events) => events.forEach((event) => write("e." + event.event_id));
   const paused = () => read("until") - Date.now() > 0;
   let sending, timer, told, failures = 0;
 
@@ -77,7 +87,7 @@
     for (let data; config.key && (data = batch()).events.length; ) {
       if (paused()) return soon(read("until") - Date.now());
       const answer = await post("events", data, { keepalive: true }).catch(() => 0);
-      if (answer.status !== 202) { // also undefined: nobody answered
+      if (answer.status !== 202) {
         const asked = answer && answer.headers.get("Retry-After") * 1000;
         const ms = asked || Math.min(3e5, 2 ** failures++ * 1000) * (0.5 + Math.random() / 2);
         write("until", Date.now() + ms);
@@ -85,17 +95,16 @@
       }
       failures = 0;
       write("until");
-      // Read again: another tab may have added events meanwhile.
-      write("queue", queued().filter((event) => !data.events.some((sent) => sent.event_id === event.event_id)));
+      drop(data.events);
       const { rejected } = await answer.json();
       rejected?.forEach((reason) => warn("event rejected", reason, data.events[reason.index]));
     }
   };
   const flush = () => (sending ||= send().catch(warn).finally(() => (sending = 0)));
-  // A beacon has no answer: its events stay queued, and count once if sent again.
+  // Without an answer its events stay queued; sent again they count once.
   const beacon = safe(() => {
     const data = batch();
-    const last = data.events.at(-1)?.event_id; // leaving says so twice
+    const last = data.events.at(-1)?.event_id;
     if (sending || !config.key || paused() || !last || told === last) return;
     told = last;
     navigator.sendBeacon(config.endpoint + "/v1/events", JSON.stringify(data));
@@ -113,11 +122,12 @@
       currency: config.currency,
       ...details,
     };
-    if (size(event) > 32e3) return warn("event too large", type);
-    write("queue", [...queued(), event].slice(-500));
+    if (!type || size(event) > 32e3) return warn("event refused", type);
+    write("e." + event.event_id, event);
+    drop(queued().slice(0, -500));
     if (/^(add|remove|purchase|hide|rate)/.test(type)) {
       Promise.resolve(sending).then(flush).then(() => refresh("[live]"));
-    } else soon(300); // events of one moment share a request
+    } else soon(300); // of one moment, one request
   };
 
   /* ---- recommendations: one request for all elements of the page ---- */
@@ -348,7 +358,7 @@ a:hover .title{text-decoration:underline}
       schedule();
       soon(0);
     },
-    // null: somebody else sits down, for example after logging out.
+    // null: somebody else sits down, as after logging out.
     identify(id) {
       config.shopperId = 0;
       write("led");
@@ -356,7 +366,10 @@ a:hover .title{text-decoration:underline}
       refresh();
     },
     consent(level) {
-      if (level === "denied") ["shopper", "session", "queue", "led"].forEach((name) => write(name));
+      if (level === "denied") {
+        drop(queued());
+        ["shopper", "session", "led"].forEach((name) => write(name));
+      }
       write("consent", level);
       refresh();
     },

@@ -42,6 +42,14 @@ def stored(page: Page, name: str) -> Any:
     return page.evaluate(f'JSON.parse(localStorage.getItem("vitrine.{name}"))')
 
 
+def queue(page: Page) -> Any:
+    """The events that wait, oldest first."""
+    return page.evaluate(
+        "Object.keys(localStorage).filter((name) => name.startsWith('vitrine.e.')).sort()"
+        ".map((name) => JSON.parse(localStorage[name]))"
+    )
+
+
 def unavailable(retry_after: str = "") -> Answer:
     return Answer(503, {"error": {}}, {"Retry-After": retry_after} if retry_after else {})
 
@@ -333,7 +341,7 @@ def test_an_event_carries_who_when_and_where(page: Page, shop: FakeShop) -> None
     assert post.body["key"] == KEY
     assert 0 <= post.body["sent_at"] - event["occurred_at"] < 5000
     assert post.content_type.startswith("text/plain")  # no preflight
-    eventually(lambda: stored(page, "queue") == [], page)
+    eventually(lambda: queue(page) == [], page)
 
 
 def test_the_shopper_stays_and_the_session_ends_after_half_an_hour_of_silence(
@@ -387,7 +395,7 @@ def test_after_a_503_it_waits_as_long_as_it_was_asked_to(page: Page, shop: FakeS
     first, second = shop.posts()
     assert 1.9 < second.at - first.at < 4
     assert first.body["events"] == second.body["events"]
-    eventually(lambda: stored(page, "queue") == [], page)
+    eventually(lambda: queue(page) == [], page)
 
 
 def test_without_retry_after_it_backs_off_further_each_time(page: Page, shop: FakeShop) -> None:
@@ -409,9 +417,9 @@ def test_events_that_could_not_be_sent_survive_the_page(page: Page, shop: FakeSh
     page.evaluate('vitrine.track("search", { query: "milk" })')
     eventually(lambda: shop.posts(), page)
     page.reload()
-    assert [event["query"] for event in stored(page, "queue")] == ["milk"]
+    assert [event["query"] for event in queue(page)] == ["milk"]
     shop.on_events = accept_all
-    eventually(lambda: stored(page, "queue") == [], page)
+    eventually(lambda: queue(page) == [], page)
     assert {event["event_id"] for event in shop.events()} == {shop.events()[0]["event_id"]}
 
 
@@ -423,7 +431,7 @@ def test_what_was_refused_is_dropped_and_said_in_the_console(page: Page, shop: F
     page.goto(shop.serve(""))
     page.evaluate('vitrine.track("dance")')
     eventually(lambda: any("rejected" in text for text in warned), page)
-    assert stored(page, "queue") == []
+    assert queue(page) == []
     assert len(shop.posts()) == 1
 
 
@@ -440,7 +448,7 @@ def test_a_page_that_is_left_sends_by_beacon_and_keeps_until_it_knows(
     page.goto(shop.url)
     eventually(lambda: len(shop.posts()) == 2, page)  # nobody had told it
     assert shop.posts()[1].body["events"] == post.body["events"]
-    eventually(lambda: stored(page, "queue") == [], page)
+    eventually(lambda: queue(page) == [], page)
 
 
 def test_posts_stay_within_the_limits_of_the_api(page: Page, shop: FakeShop) -> None:
@@ -465,7 +473,7 @@ def test_two_tabs_lose_nothing(page: Page, shop: FakeShop) -> None:
     page.evaluate('vitrine.track("search", { query: "one" })')
     other.evaluate('vitrine.track("search", { query: "two" })')
     eventually(lambda: {event["query"] for event in shop.events()} == {"one", "two"}, page)
-    eventually(lambda: stored(page, "queue") == [], page)
+    eventually(lambda: queue(page) == [], page)
     assert len({event["event_id"] for event in shop.events()}) == 2
 
 
@@ -517,7 +525,7 @@ def test_misuse_never_throws_into_the_page(page: Page, shop: FakeShop) -> None:
              const loop = {}; loop.self = loop;
              vitrine.track(); vitrine.track("view_item", null); vitrine.track("x", loop);
              vitrine.track("x", { big: 10n }); vitrine.init(null); vitrine.identify({}); vitrine.consent();
-             localStorage["vitrine.queue"] = "{broken";
+             localStorage["vitrine.e.1"] = "{broken";
              vitrine.track("search", { query: "after" });
              return true;
            })()"""

@@ -39,7 +39,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        with tqdm(total=100, unit="%", bar_format="{desc:<40} {percentage:3.0f} % {bar}") as bar:
+        with tqdm(
+            total=100,
+            unit="%",
+            bar_format="{desc:<40} {percentage:3.0f} % {bar}",
+            disable=None,  # without a terminal the report at the end is enough
+        ) as bar:
 
             def progress(step: str, share: float) -> None:
                 bar.set_description_str(step, refresh=False)
