@@ -30,6 +30,9 @@ from recommender.serving.trace import Reason
 # How much recent sales of a product say about whether a household needs it again. 0.1 is a tie
 # with 0 on the demo shop and with 0.3 on a gift shop, and worse on neither.
 DEMAND_EXPONENT = 0.1
+# Products of a history that `for_you` starts from, the weightiest ones. Each is a line of the model to
+# read: 100 find as much as 200 (recall .1163 and .1175 on the demo shop) in half the time.
+MAX_HISTORY = 100
 # Candidates per source: enough that exclusions and caps leave a full answer.
 POOL = 100
 
@@ -97,7 +100,14 @@ def for_you(context: Context) -> Found:
         return Found(NOTHING, Reason.UNKNOWN_SHOPPER)
     # Half of a grocer's orders are things bought before: whether they may be shown is said by the
     # strategy's exclusions, not by the model.
-    found = ease_fold_in(model.taste, rows, weights, limit=2 * POOL, exclude_history=False)
+    found = ease_fold_in(
+        model.taste,
+        rows,
+        weights,
+        limit=2 * POOL,
+        max_history=MAX_HISTORY,
+        exclude_history=False,
+    )
     return Found(model.rows.candidates(found))
 
 

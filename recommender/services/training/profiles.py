@@ -29,7 +29,7 @@ from recommender.services.training.trained import (
     TrainingData,
 )
 from recommender.services.training.weights import type_weights
-from recommender.serving.sources import DEMAND_EXPONENT
+from recommender.serving.sources import DEMAND_EXPONENT, MAX_HISTORY
 
 MIN_SHOPPERS = 10
 HISTORY_HALF_LIFE_DAYS = 180.0
@@ -146,7 +146,14 @@ class _Learned:
 
     def for_you(self, rows: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]) -> Candidates:
         """Everything that fits a history, what was bought before included."""
-        return ease_fold_in(self.taste, rows, weights, limit=200, exclude_history=False)
+        return ease_fold_in(
+            self.taste,
+            rows,
+            weights,
+            limit=200,
+            max_history=MAX_HISTORY,
+            exclude_history=False,
+        )
 
 
 def _quality(data: TrainingData, telling: TrainingEvents) -> dict[str, float]:
