@@ -22,6 +22,8 @@ from recommender.services.training.trained import (
 
 NEIGHBOURS = 50
 MIN_BASKETS = 20
+# Two orders with the same two rare products are chance: shampoo and recording tape.
+MIN_PAIR_ORDERS = 3
 # Sessions of views replace orders for `also_viewed` from here on; between, both count.
 MIN_VIEW_SESSIONS = 1_000
 EASE_ITEMS = 4_000
@@ -70,6 +72,7 @@ def train_item_similarity(data: TrainingData, report: Report) -> Trained:
             "ease_items": EASE_ITEMS,
             "ease_regularisation": EASE_REGULARISATION,
             "max_basket_items": MAX_BASKET_ITEMS,
+            "min_pair_orders": MIN_PAIR_ORDERS,
         },
         counts={
             "products": n_items,
@@ -90,6 +93,7 @@ def _bought_together(baskets: csr_matrix[np.float32], n_items: int) -> Neighbour
         k=NEIGHBOURS,
         damping=0.5,
         shrinkage=5.0,
+        min_support=MIN_PAIR_ORDERS,
         max_group_items=MAX_BASKET_ITEMS,
     )
     head = fit_ease(
@@ -103,7 +107,12 @@ def _also_viewed(
 ) -> tuple[Neighbours, int]:
     """Cosine over sessions of views; over orders where there are not enough views."""
     from_orders = fit_item_similarity(
-        baskets, k=NEIGHBOURS, damping=0.7, shrinkage=2.0, max_group_items=MAX_BASKET_ITEMS
+        baskets,
+        k=NEIGHBOURS,
+        damping=0.7,
+        shrinkage=2.0,
+        min_support=MIN_PAIR_ORDERS,
+        max_group_items=MAX_BASKET_ITEMS,
     )
     if not len(views):
         return from_orders, 0
