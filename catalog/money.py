@@ -37,3 +37,17 @@ def money_rounded(minor: int, currency: str) -> str:
     whole = (abs(minor) * 2 + unit) // (unit * 2)
     sign = "−" if minor < 0 and whole else ""
     return f"{sign}{SYMBOLS.get(currency, f'{currency} ')}{whole:,}"
+
+
+def price_text(minor: int, currency: str) -> str:
+    """Minor units as the plain decimal of the API.
+
+    >>> price_text(1250, "USD"), price_text(1250, "JPY"), price_text(-5, "KWD")
+    ('12.50', '1250', '-0.005')
+    """
+    exponent = CURRENCY_EXPONENTS.get(currency, 2)
+    if exponent == 0:
+        return str(minor)
+    sign = "-" if minor < 0 else ""
+    whole, part = divmod(abs(minor), 10**exponent)
+    return f"{sign}{whole}.{part:0{exponent}d}"

@@ -13,6 +13,7 @@ from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64A
 from recommender.serving.models import ProfilesModel, ServingModels
 from recommender.serving.request import RecommendationRequest
 from recommender.serving.snapshot import CatalogSnapshot
+from recommender.serving.strategy import StrategyDocument
 from recommender.stores.session_state import SessionState
 
 # What an event of the running session says about the taste for its product. The weights of
@@ -129,3 +130,23 @@ def history_with_session(context: Context) -> tuple[Int32Array, Float32Array]:
         context.event_weights,
         session_share=SESSION_SHARE,
     )
+
+
+def category_scope(context: Context, strategy: StrategyDocument) -> BoolArray | None:
+    """Products that the strategy's category condition allows, None for all.
+
+    "same" means the category in view with all levels below it. "other" leaves out the categories
+    of the seeds: of everything in view or, on a cart page, in the cart.
+    """
+    snapshot = context.snapshot
+    if strategy.category == "same" and context.category:
+        return snapshot.category_mask(context.category)
+    if strategy.category == "other":
+        paths = {snapshot.category_path(row) for row in context.seeds()[0]}
+        paths.discard("")
+        if paths:
+            scope = np.ones(len(snapshot), np.bool_)
+            for path in paths:
+                scope &= ~snapshot.category_mask(path)
+            return scope
+    return None

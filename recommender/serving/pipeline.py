@@ -29,7 +29,13 @@ from recommender.serving.context import (
     SESSION_WEIGHTS,
     VIEW_TYPES,
     Context,
+    category_scope,
     history_of,
+)
+from recommender.serving.explanation import (
+    Chosen,
+    explain_answer,
+    explain_ineligible,
 )
 from recommender.serving.request import MAX_LIMIT, Recommendation, RecommendationRequest
 from recommender.serving.runtime import ServingPlacement, StoreRuntime
@@ -68,7 +74,7 @@ def recommend_placement(
     trace = Trace() if request.explain else None
     settings, strategy = placement.settings, placement.strategy
     n_wanted = min(limit if limit is not None else settings.n_products, MAX_LIMIT)
-    chosen: list[_Chosen] = []
+    chosen: list[Chosen] = []
     fallback: str | None = None
     reason: Reason | None = None
     if settings.paused:
@@ -86,7 +92,7 @@ def recommend_placement(
                 reason = Reason.STATE_UNAVAILABLE
             chosen, fallback = _fill(context, strategy, chosen, n_wanted, trace)
         if trace is not None:
-            _explain(trace, context, chosen)
+            explain_answer(trace, context, chosen)
     return Recommendation(
         recommendation_id=recommendation_id_new(int(now_s * 1000)),
         placement_slug=settings.slug,
@@ -102,26 +108,6 @@ def recommend_placement(
         took_us=(perf_counter_ns() - started) // 1000,
         trace=trace,
     )
-
-
-class _Chosen:
-    """One product of the answer and where it came from."""
-
-    __slots__ = ("because", "parts", "row", "score", "source")
-
-    def __init__(
-        self,
-        row: int,
-        score: float,
-        source: str,
-        because: int,
-        parts: dict[str, tuple[int, float]] | None,
-    ) -> None:
-        self.row = row
-        self.score = score
-        self.source = source
-        self.because = because
-        self.parts = parts
 
 
 def _context(
@@ -187,7 +173,7 @@ def _eligible(
     if exclude.purchased:
         excluded["bought"] = _bought_rows(context, event_types)
     mask = snapshot.eligible
-    scope = _category_scope(context, strategy)
+    scope = category_scope(context, strategy)
     if scope is not None:
         mask = mask & scope
     rows = [row for part in excluded.values() for row in part]
@@ -200,28 +186,8 @@ def _eligible(
             eligible=int(mask.sum()),
             excluded={why: len(part) for why, part in excluded.items() if part},
         )
-        _explain_ineligible(trace, context, strategy, excluded)
+        explain_ineligible(trace, context, strategy, excluded)
     return mask
-
-
-def _category_scope(context: Context, strategy: StrategyDocument) -> BoolArray | None:
-    """Products that the strategy's category condition allows, None for all.
-
-    "same" means the category in view with all levels below it. "other" leaves out the categories
-    of the seeds: of everything in view or, on a cart page, in the cart.
-    """
-    snapshot = context.snapshot
-    if strategy.category == "same" and context.category:
-        return snapshot.category_mask(context.category)
-    if strategy.category == "other":
-        paths = {snapshot.category_path(row) for row in context.seeds()[0]}
-        paths.discard("")
-        if paths:
-            scope = np.ones(len(snapshot), np.bool_)
-            for path in paths:
-                scope &= ~snapshot.category_mask(path)
-            return scope
-    return None
 
 
 def _bought_rows(context: Context, event_types: Int32Array) -> list[int]:
@@ -235,7 +201,7 @@ def _bought_rows(context: Context, event_types: Int32Array) -> list[int]:
 
 def _strategy_answer(
     context: Context, strategy: StrategyDocument, n_wanted: int, trace: Trace | None
-) -> tuple[list[_Chosen], Reason | None]:
+) -> tuple[list[Chosen], Reason | None]:
     """Steps 5 to 7: what the strategy itself finds, best first, and why it may be short."""
     names = [entry.source for entry in strategy.sources]
     found = [SOURCES[name].find(context) for name in names]
@@ -276,7 +242,7 @@ def _chosen(
     names: list[str],
     n_wanted: int,
     trace: Trace | None,
-) -> list[_Chosen]:
+) -> list[Chosen]:
     if not len(blended):
         return []
     snapshot = context.snapshot
@@ -318,7 +284,7 @@ def _chosen(
                 if rank
             }
         chosen.append(
-            _Chosen(
+            Chosen(
                 int(blended.rows[position]),
                 float(blended.scores[position]),
                 names[int(blended.source[position])],
@@ -344,10 +310,10 @@ def _vectors(context: Context, rows: Int32Array) -> Float32Array | None:
 def _fill(
     context: Context,
     strategy: StrategyDocument,
-    chosen: list[_Chosen],
+    chosen: list[Chosen],
     n_wanted: int,
     trace: Trace | None,
-) -> tuple[list[_Chosen], str | None]:
+) -> tuple[list[Chosen], str | None]:
     """Step 9: fallback sources in their order until the answer is full."""
     chosen = list(chosen)
     first: str | None = None
@@ -368,7 +334,7 @@ def _fill(
 
 
 def _fill_from(
-    context: Context, name: str, chosen: list[_Chosen], taken: set[int], n_wanted: int
+    context: Context, name: str, chosen: list[Chosen], taken: set[int], n_wanted: int
 ) -> int:
     candidates: Candidates = SOURCES[name].find(context).candidates
     added = 0
@@ -382,48 +348,9 @@ def _fill_from(
             break
         if row not in taken and context.eligible[row]:
             taken.add(row)
-            chosen.append(_Chosen(row, score, name, because, None))
+            chosen.append(Chosen(row, score, name, because, None))
             added += 1
     return added
-
-
-def _explain(trace: Trace, context: Context, chosen: list[_Chosen]) -> None:
-    """Write down where each shown product came from, and what became of those asked about."""
-    ids = context.snapshot.external_ids
-    for position, entry in enumerate(chosen, start=1):
-        trace.products[ids[entry.row]] = {
-            "position": position,
-            "source": entry.source,
-            "score": round(entry.score, 6),
-            "because": ids[entry.because] if entry.because >= 0 else None,
-            "parts": {
-                name: {"rank": rank, "score": round(score, 6)}
-                for name, (rank, score) in (entry.parts or {}).items()
-            },
-        }
-    for asked in context.request.why_not:
-        if asked not in trace.products:
-            trace.drop(asked, "candidates", "no source of this strategy proposed it")
-
-
-def _explain_ineligible(
-    trace: Trace, context: Context, strategy: StrategyDocument, excluded: dict[str, list[int]]
-) -> None:
-    snapshot = context.snapshot
-    scope = _category_scope(context, strategy)
-    for asked in context.request.why_not:
-        row = snapshot.row_of_external.get(asked)
-        if row is None:
-            trace.drop(asked, "catalog", "the catalog has no such product")
-        elif not snapshot.eligible[row]:
-            trace.drop(asked, "eligibility", "not available, hidden, or without a price")
-        elif scope is not None and not scope[row]:
-            wanted = "not of" if strategy.category == "same" else "of"
-            trace.drop(asked, "eligibility", f"{wanted} the category in view")
-        else:
-            for why, rows in excluded.items():
-                if row in rows:
-                    trace.drop(asked, "eligibility", why)
 
 
 def _table(values: dict[int, float]) -> Float32Array:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from catalog.money import price_text
 from recommender.engine.online.eligibility import eligible_items
 from recommender.engine.types import BoolArray, Int32Array, Int64Array
 from recommender.selectors.catalog_rows import ProductRow
@@ -17,19 +18,6 @@ from recommender.selectors.catalog_rows import ProductRow
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 CATEGORY_SEPARATOR = " > "
-# ISO 4217 currencies whose minor unit is not a hundredth.
-CURRENCY_EXPONENTS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "HUF": 2}
-CURRENCY_EXPONENTS |= dict.fromkeys(("BHD", "KWD", "OMR", "TND", "JOD"), 3)
-
-
-def price_text(minor: int, currency: str) -> str:
-    """Minor units as a decimal string: 1250 USD is "12.50", 1250 JPY is "1250"."""
-    exponent = CURRENCY_EXPONENTS.get(currency, 2)
-    if exponent == 0:
-        return str(minor)
-    sign = "-" if minor < 0 else ""
-    whole, part = divmod(abs(minor), 10**exponent)
-    return f"{sign}{whole}.{part:0{exponent}d}"
 
 
 class Codes:

@@ -6,8 +6,9 @@ import numpy as np
 import orjson
 import pytest
 
+from catalog.money import price_text
 from recommender.selectors.catalog_rows import ProductRow
-from recommender.serving.snapshot import CatalogSnapshot, price_text, snapshot_apply
+from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 
 NOON_S = 1_772_452_800
 DAY_S = 86_400
