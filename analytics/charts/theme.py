@@ -86,4 +86,9 @@ def figure(
             "separatethousands": True,
             "automargin": True,
         }
+        axis = f"y{i + 1}" if i else "y"
+        shown = [y for each in traces if each.get("yaxis", "y") == axis for y in each.get("y", ())]
+        if i in percent and all(y is None for y in shown):
+            # Plotly would invent a range up to 400 %.
+            layout[f"yaxis{i + 1}" if i else "yaxis"]["range"] = [0, 0.1]
     return {"data": traces, "layout": layout}

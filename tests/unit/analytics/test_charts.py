@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from analytics.charts.lines import Column, counts_and_rate, lines_over_time, rate_with_interval
+from analytics.charts.theme import figure
 from analytics.metrics.rates import Rate
 
 DAYS = [date(2026, 3, 1) + timedelta(days=i) for i in range(3)]
@@ -73,3 +74,13 @@ def test_figures_are_json() -> None:
     column = Column("Orders", "orders", [1, None, 3])
     figure = lines_over_time(DAYS, [column], before_label="", today=None)
     assert json.loads(json.dumps(figure)) == figure
+
+
+def test_a_share_without_any_value_keeps_a_sensible_axis() -> None:
+    line = {"type": "scatter", "x": ["2026-03-01"], "y": [None], "yaxis": "y2"}
+    bars = {"type": "bar", "x": ["2026-03-01"], "y": [3], "yaxis": "y"}
+    layout = figure([bars, line], ["delivered", "clicks per seen"], percent=frozenset({1}))[
+        "layout"
+    ]
+    assert layout["yaxis2"]["range"] == [0, 0.1]
+    assert "range" not in layout["yaxis"]
