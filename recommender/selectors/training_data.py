@@ -147,14 +147,16 @@ def training_events(
 
     One COPY; about 60 bytes of memory per event while reading. Events of products or shoppers that
     were made after `products` and `shoppers` were read are left out, and those of products that a
-    member has hidden: what may not be shown shouldn't be a reason either.
+    member has hidden (what may not be shown shouldn't be a reason either) and of shoppers who denied
+    consent (they are stored as one, whose taste would be everybody's).
     """
     raw = _copy_binary(
         "SELECT shopper_id, product_id, type, quantity,"
         " extract(epoch FROM occurred_at)::int8,"
         " hashtextextended(coalesce(order_id, session_id, shopper_id::text), 0)"
         " FROM catalog_event"
-        " WHERE store_id = %s AND occurred_at >= %s AND product_id IS NOT NULL",
+        " WHERE store_id = %s AND occurred_at >= %s AND product_id IS NOT NULL"
+        " AND consent IS DISTINCT FROM 0",
         [store_id, since],
         (
             ("shopper_id", ">i8"),

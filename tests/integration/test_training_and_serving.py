@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from catalog.models import EventType, Store
+from catalog.models import EventType, Product, Store
 from recommender.models import Artifact, Impression, Placement, Run
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.recommend import Page, UnknownPlacement, recommend
 from recommender.services.strategies import settings_touch, strategy_version_create
+from recommender.services.training.trained import TrainingData
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES
 from recommender.stores.session_state import SessionEntry, sessions_restore
-from tests.factories import make_product
+from tests.factories import make_event, make_product
 from tests.worlds import BREAKFAST, TOOLS, TwoTastes, train_all, two_tastes
 
 
@@ -294,8 +295,6 @@ def test_a_broken_artifact_is_refused_and_the_old_one_goes_on(
 
 
 def test_a_changed_product_is_served_after_a_refresh_without_a_restart(world: TwoTastes) -> None:
-    from catalog.models import Product
-
     ask(world, "home-for-you")
     before = RUNTIMES.get(world.store.pk)
     assert before is not None
@@ -312,3 +311,16 @@ def test_a_changed_product_is_served_after_a_refresh_without_a_restart(world: Tw
     np.testing.assert_array_equal(
         before.snapshot.product_ids, after.snapshot.product_ids[: len(before.snapshot)]
     )
+
+
+def test_hidden_products_and_shoppers_without_consent_teach_nothing(world: TwoTastes) -> None:
+    before = len(TrainingData(store_id=world.store.pk, now=world.now).events)
+    shopper = world.shoppers["tools-1"]
+    make_event(world.store, shopper, world.products["saw"], at=world.now, consent=0)
+    assert len(TrainingData(store_id=world.store.pk, now=world.now).events) == before
+    make_event(world.store, shopper, world.products["saw"], at=world.now, consent=1)
+    assert len(TrainingData(store_id=world.store.pk, now=world.now).events) == before + 1
+    Product.objects.filter(pk=world.id_of("hammer")).update(hidden=True)
+    events = TrainingData(store_id=world.store.pk, now=world.now)
+    hammer = events.products.ids.rows_of([world.id_of("hammer")])[0]
+    assert hammer not in events.events.item_rows
