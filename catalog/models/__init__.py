@@ -1,7 +1,7 @@
 from catalog.models.events import Event, EventType, QuarantinedEvent
 from catalog.models.keys import ApiKey
 from catalog.models.products import Product
-from catalog.models.shoppers import Shopper
+from catalog.models.shoppers import Shopper, ShopperLink
 from catalog.models.stores import Member, Store, User
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Product",
     "QuarantinedEvent",
     "Shopper",
+    "ShopperLink",
     "Store",
     "User",
 ]

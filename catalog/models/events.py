@@ -65,6 +65,9 @@ class Event(models.Model):
     recommendation_id = models.UUIDField(null=True)
     consent = models.SmallIntegerField(null=True, help_text="1 granted, 0 denied, null unknown")
     properties = models.JSONField(null=True)
+    is_bot = models.BooleanField(
+        default=False, db_default=False, help_text="The sender calls itself a machine"
+    )
     occurred_at = models.DateTimeField(help_text="Corrected for the client's clock")
     received_at = models.DateTimeField(db_default=Now())
 
@@ -89,6 +92,12 @@ class QuarantinedEvent(models.Model):
     message = models.CharField(max_length=300)
     payload = models.JSONField()
     received_at = models.DateTimeField(db_default=Now())
+    from_server = models.BooleanField(default=False, help_text="Came with a secret key")
+    sent_at = models.CharField(max_length=64, null=True, help_text="The sender's clock, as it said")
+    replayed_at = models.DateTimeField(null=True, help_text="When it was judged again and stored")
+    replay_message = models.CharField(
+        max_length=300, blank=True, default="", help_text="Why the last replay refused it again"
+    )
 
     class Meta:
         indexes = (models.Index(fields=("store", "-received_at"), name="quarantine_received"),)

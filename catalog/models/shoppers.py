@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from catalog.models.stores import Store
 
@@ -27,3 +29,50 @@ class Shopper(models.Model):
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class ShopperLink(models.Model):
+    """A guest who turned out to be a customer: from now on the two are one person.
+
+    The row is the link. Undoing it keeps the row, so that it can be seen who did what and when.
+    """
+
+    class LinkedBy(models.TextChoices):
+        API = "api", "The shop"
+        MEMBER = "member", "A member"
+
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="shopper_links")
+    shopper = models.ForeignKey(
+        Shopper, on_delete=models.CASCADE, related_name="links", help_text="The guest or device"
+    )
+    customer = models.ForeignKey(
+        Shopper,
+        on_delete=models.CASCADE,
+        related_name="linked",
+        help_text="Who it turned out to be",
+    )
+    linked_at = models.DateTimeField(default=timezone.now)
+    linked_by = models.CharField(max_length=8, choices=LinkedBy.choices)
+    member = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    undone_at = models.DateTimeField(null=True, blank=True)
+    undone_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("store", "shopper"),
+                condition=models.Q(undone_at=None),
+                name="shopper_link_one_customer",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(shopper=models.F("customer")), name="shopper_link_not_itself"
+            ),
+        )
+        indexes = (models.Index(fields=("store", "customer"), name="shopper_link_customer"),)
+
+    def __str__(self) -> str:
+        return f"{self.shopper} is {self.customer}"

@@ -20,6 +20,8 @@ class Impression(models.Model):
     delivered_at = models.DateTimeField()
     placement_id = models.BigIntegerField()
     strategy_version_id = models.BigIntegerField()
+    experiment_id = models.BigIntegerField(null=True)
+    variant_id = models.BigIntegerField(null=True)
     shopper_external_id = models.CharField(max_length=128, null=True)
     session_id = models.CharField(max_length=64, null=True)
     product_ids = ArrayField(models.BigIntegerField())

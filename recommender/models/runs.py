@@ -27,11 +27,13 @@ class Run(models.Model):
         CONTENT = "content", "Content embeddings"
         POPULARITY = "popularity", "Popularity"
         PROFILES = "profiles", "Shopper profiles"
+        SESSIONS = "sessions", "Sessions and next clicks"
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"
         MEMBER = "member", "Member"
         COMMAND = "command", "Command"
+        INCREMENT = "increment", "New events"
 
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="runs")
     family = models.CharField(max_length=24, choices=Family.choices)
