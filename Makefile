@@ -10,7 +10,7 @@ STEP := $(PY) bootstrap.py step
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up install install-dev test lint format bench lock clean
+.PHONY: help demo up install install-dev test lint format bench faults lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,7 +27,7 @@ test: install-dev  ## every check and every test
 	@$(STEP) "Types"              -m mypy
 	@$(STEP) "Import contracts"   -c "from importlinter.cli import lint_imports_command as c; c()"
 	@$(STEP) "Missing migrations" manage.py makemigrations --check --dry-run
-	@$(PY) -m pytest --numprocesses auto $(ARGS)
+	@$(PY) -m pytest --numprocesses auto --dist loadgroup $(ARGS)
 
 lint: install-dev  ## the checks of `make test` that take seconds
 	@$(STEP) "Lint"               -m ruff check --quiet .
@@ -37,8 +37,11 @@ lint: install-dev  ## the checks of `make test` that take seconds
 format: install-dev  ## bring the code into shape
 	@$(PY) -m ruff check --fix --quiet . ; $(PY) -m ruff format .
 
-bench: install-dev  ## measure the promises of docs/, with their floors
-	@$(PY) -m benchmarks $(ARGS)
+bench: install-dev  ## measure the promises and write them into docs/performance.md
+	@$(PY) -m benchmarks --write $(ARGS)
+
+faults: install-dev  ## kill, stop and fill everything that can be, and count what was lost
+	@$(PY) -m tests.faults $(ARGS)
 
 install:  ## make .venv with what Vitrine needs to run
 	@$(PYTHON) bootstrap.py install

@@ -14,7 +14,8 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\nRESULT {"n": %d, "us": %d, "p50": %f, "p99": %f, "failed": %d}\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    '\nRESULT {"n": %d, "us": %d, "bytes": %d, "p50": %f, "p99": %f, "failed": %d}\n',
+    summary.requests, summary.duration, summary.bytes,
+    latency:percentile(50), latency:percentile(99),
     errors.status + errors.timeout + errors.read + errors.connect))
 end

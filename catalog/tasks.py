@@ -7,8 +7,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from catalog.services.events import quarantine_prune
 from catalog.services.partitions import partitions_ensure, partitions_relieve
+from catalog.services.quarantine import quarantine_prune
 
 
 @shared_task(name="catalog.tasks.prepare_partitions")

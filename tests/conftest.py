@@ -15,8 +15,10 @@ from catalog.models import ApiKey, Member, Store, User
 from catalog.selectors.keys import keys_forget
 from catalog.services.keys import api_key_create
 from catalog.services.stores import store_create
+from recommender.services.session_rebuild import DATABASE_REST
 from recommender.services.strategies import store_recipes_install
 from recommender.serving.runtime import RUNTIMES
+from recommender.stores.session_state import OUTAGE
 
 MemberClient = Callable[..., Client]
 
@@ -35,6 +37,8 @@ def fresh_process() -> Iterator[None]:
     """Nothing that a process remembers survives a test."""
     RUNTIMES.clear()
     keys_forget()
+    OUTAGE.clear()
+    DATABASE_REST.end()
     yield
     RUNTIMES.clear()
     keys_forget()

@@ -142,7 +142,8 @@ def _touched(
 
 
 # One look at each line of the days in question: `events` has a row per event, whatever its lines.
-# The bounds let PostgreSQL use its indexes; the list says which of the days between them count.
+# What machines did doesn't
+# count. The bounds let PostgreSQL use its indexes; the list says which of the days between them count.
 # An order that is reported twice (the confirmation page was loaded again: another event, the same
 # order id) is one order of its day.
 _COUNT = f"""
@@ -151,7 +152,7 @@ WITH events AS MATERIALIZED (
     sum(quantity) AS n_units,
     sum(coalesce(value_minor, price_minor * quantity, 0)) AS value_minor
   FROM catalog_event
-  WHERE store_id = %(store)s
+  WHERE store_id = %(store)s AND NOT is_bot
     AND occurred_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
     AND occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
   GROUP BY 1, 2, 3, 4, 5

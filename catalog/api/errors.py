@@ -134,6 +134,17 @@ class Unavailable(ApiError):
         )
 
 
+class TooManyRequests(ApiError):
+    """Called too often. The same request may be repeated later."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            ErrorCode.TOO_MANY_REQUESTS,
+            f"Too many requests; send it again in {retry_after_s} seconds.",
+            headers={"Retry-After": str(retry_after_s)},
+        )
+
+
 # What a lost database looks like from a view.
 DATABASE_AWAY = (OperationalError, InterfaceError)
 

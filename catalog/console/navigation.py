@@ -20,7 +20,14 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Overview", "overview", "console-overview", ()),
     ("Catalog", "catalog", "console-catalog", ("console-product",)),
     ("Placements", "placement", "console-placements", ("console-placement",)),
-    ("Models", "model", "console-models", ("console-run",)),
+    ("Events", "eye", "console-events", ()),
+    ("Models", "model", "console-models", ("console-run", "console-weights")),
+    (
+        "Shoppers",
+        "person",
+        "console-shoppers",
+        ("console-shopper", "console-shopper-link"),
+    ),
     ("Settings", "settings", "console-settings", ()),
 )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from catalog.models import Event, EventType, Product, Store
+from catalog.models import Event, EventType, Product, Shopper, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class LatestEvent:
     query: str | None
     n_lines: int
     value_minor: int | None
+    is_bot: bool
     occurred_at: datetime
     received_at: datetime
 
@@ -45,13 +47,28 @@ EVENT_WORDS: dict[int, tuple[str, str]] = {
 _LINES_PER_EVENT = 15
 
 
-def latest_events(*, store: Store, limit: int = 10) -> list[LatestEvent]:
-    """The events that happened last, newest first. One query, of a bounded number of lines.
+def latest_events(
+    *,
+    store: Store,
+    limit: int = 10,
+    shoppers: Iterable[Shopper] | None = None,
+    type: int | None = None,
+    since: datetime | None = None,
+) -> list[LatestEvent]:
+    """The events that happened last, newest first; of `shoppers` only, of a type, since a moment,
+    if given. One query, of a bounded number of lines.
 
     An order with very many lines may be counted with fewer, and push out older events.
     """
+    wanted: dict[str, object] = {"store": store}
+    if shoppers is not None:
+        wanted["shopper__in"] = [shopper.pk for shopper in shoppers]
+    if type is not None:
+        wanted["type"] = type
+    if since is not None:
+        wanted["occurred_at__gte"] = since
     lines = (
-        Event.objects.filter(store=store)
+        Event.objects.filter(**wanted)
         .select_related("product", "shopper")
         .defer("properties", "product__description", "product__vector", "product__attributes")
         .defer("shopper__profile")
@@ -74,6 +91,7 @@ def _latest(lines: list[Event]) -> LatestEvent:
         query=first.query,
         n_lines=len(lines),
         value_minor=sum(values) if values else None,
+        is_bot=first.is_bot,
         occurred_at=first.occurred_at,
         received_at=first.received_at,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
 from django.db import connection
 
 # `last_seen_at` is written at most this often: each write costs entries in three indexes, and
 # a row that every post would touch is a row that every post would wait for.
 _UPSERT = """
 WITH seen AS (
-    SELECT * FROM unnest(%(external_ids)s::text[], %(first)s::timestamptz[], %(last)s::timestamptz[])
-        AS seen (external_id, first_at, last_at)
+    SELECT * FROM json_to_recordset(%(seen)s::json)
+        AS seen (external_id text, first_at timestamptz, last_at timestamptz)
 ), known AS (
     SELECT shopper.external_id, shopper.id
     FROM catalog_shopper AS shopper JOIN seen USING (external_id)
@@ -50,9 +51,13 @@ def shoppers_upsert(
             _UPSERT,
             {
                 "store_id": store_id,
-                "external_ids": list(seen),
-                "first": [first for first, _ in seen.values()],
-                "last": [last for _, last in seen.values()],
+                # As JSON: the driver takes longer over three arrays than PostgreSQL over the rows.
+                "seen": msgspec.json.encode(
+                    [
+                        {"external_id": external_id, "first_at": first, "last_at": last}
+                        for external_id, (first, last) in seen.items()
+                    ]
+                ).decode(),
             },
         )
         return dict(cursor.fetchall())

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import time
+
 from django.http import HttpRequest, HttpResponse
 
 from catalog.api.authentication import authenticate, cors_headers, preflight_response
 from catalog.api.bodies import body_read
 from catalog.api.envelopes import batch_read
-from catalog.api.errors import ApiError, ErrorCode, MethodNotAllowed, json_response
+from catalog.api.errors import (
+    ApiError,
+    ErrorCode,
+    MethodNotAllowed,
+    TooManyRequests,
+    json_response,
+)
 from catalog.contract.limits import (
     BROWSER_MAX_BYTES,
     BROWSER_MAX_EVENTS,
     SERVER_MAX_BYTES,
     SERVER_MAX_EVENTS,
 )
+from catalog.selectors.keys import ResolvedKey
 from recommender.services.ingest import events_ingest
+from recommender.stores.limiter import call_limits, client_address, retry_after
+from recommender.telemetry import events_counted
 
 
 def events(request: HttpRequest) -> HttpResponse:
@@ -33,6 +44,7 @@ def events(request: HttpRequest) -> HttpResponse:
     envelope = batch_read(body_read(request, limit=limit), member="events")
     if key is None:
         key = authenticate(request, body_key=envelope.key)
+    _check_rate(request, key)
     n_most = SERVER_MAX_EVENTS if from_server else BROWSER_MAX_EVENTS
     if len(envelope.entries) > n_most:
         raise ApiError(
@@ -46,6 +58,10 @@ def events(request: HttpRequest) -> HttpResponse:
         from_server=from_server,
         raw_events=envelope.entries,
         sent_at=envelope.sent_at,
+        user_agent=request.META.get("HTTP_USER_AGENT"),
+    )
+    events_counted(
+        accepted=answer.accepted, duplicate=answer.duplicate, rejected=len(answer.rejected)
     )
     document: dict[str, object] = {
         "accepted": answer.accepted,
@@ -55,3 +71,16 @@ def events(request: HttpRequest) -> HttpResponse:
     if answer.warnings:
         document["warnings"] = answer.warnings
     return json_response(document, status=202, headers=cors_headers(request, key))
+
+
+def _check_rate(request: HttpRequest, key: ResolvedKey) -> None:
+    """Raises TooManyRequests. Nothing was stored then, and our script sends it again later."""
+    now_s = time.time()
+    address = client_address(
+        peer=request.META.get("REMOTE_ADDR", ""),
+        forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR"),
+    )
+    limits = call_limits(key_id=key.key_id, is_secret=key.is_secret, address=address, now_s=now_s)
+    wait_s = retry_after(limits, now_s=now_s)
+    if wait_s is not None:
+        raise TooManyRequests(wait_s)

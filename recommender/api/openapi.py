@@ -240,6 +240,20 @@ _COMPONENTS: dict[str, Schema] = {
     "RecommendedItem": _ITEM_CARD,
     "Recommendation": _RECOMMENDATION,
     "PageBody": _PAGE_BODY,
+    "ShopperLinkBody": {
+        "type": "object",
+        "required": ["customer_id"],
+        "properties": {"customer_id": an_id("Who the shopper turned out to be.")},
+    },
+    "ShopperLink": {
+        "type": "object",
+        "required": ["shopper_id", "customer_id", "linked_at"],
+        "properties": {
+            "shopper_id": {"type": "string"},
+            "customer_id": {"type": "string"},
+            "linked_at": {"type": "string", "format": "date-time"},
+        },
+    },
     "PageAnswer": {
         "type": "object",
         "required": ["recommendations"],

@@ -14,6 +14,7 @@ from recommender.api.events import events
 from recommender.api.fast_lane import hot
 from recommender.api.openapi import DocumentationPage, OpenApiDocument
 from recommender.api.recommendations import page_recommendations, placement_recommendations
+from recommender.api.shoppers import ShopperLinkView
 
 urlpatterns: list[URLPattern] = [
     path("events", hot(events), name="v1-events"),
@@ -25,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path("products", ProductsView.as_view(), name="v1-products"),
     path("products/<path:external_id>", ProductView.as_view(), name="v1-product"),
+    path("shoppers/<path:shopper_id>/link", ShopperLinkView.as_view(), name="v1-shopper-link"),
     path("openapi.json", OpenApiDocument.as_view(), name="v1-openapi"),
     path("docs", DocumentationPage.as_view(), name="v1-docs"),
     # Last: an address that doesn't exist is told in the API's own way.

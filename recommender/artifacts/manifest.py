@@ -17,12 +17,16 @@ class ArtifactError(Exception):
 
 
 class ArrayEntry(msgspec.Struct, frozen=True):
-    """One `.npy` file: its shape and type, its size and its BLAKE2b-256."""
+    """One `.npy` file: its shape and type, its size and its BLAKE2b-256.
+
+    `training` marks what only the next training needs; serving doesn't open it.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     size_bytes: int
     checksum: str
+    training: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -36,6 +40,8 @@ class Manifest(msgspec.Struct, frozen=True):
         As the run recorded them.
     as_of_s
         Unix seconds of the newest fact that the arrays know.
+    marks
+        Up to where facts were read, by name: where the next increment goes on.
     """
 
     format_version: int
@@ -48,6 +54,7 @@ class Manifest(msgspec.Struct, frozen=True):
     counts: dict[str, Any]
     quality: dict[str, Any]
     arrays: dict[str, ArrayEntry]
+    marks: dict[str, int] = {}
 
     @property
     def size_bytes(self) -> int:

@@ -32,11 +32,13 @@ class LoadedArtifact:
         return name in self.arrays
 
 
-def artifact_open(folder: Path, *, verify: bool = True) -> LoadedArtifact:
+def artifact_open(folder: Path, *, verify: bool = True, training: bool = False) -> LoadedArtifact:
     """Map the arrays of a folder.
 
     Parameters
     ----------
+    training
+        Also what only the next training needs.
     verify
         Read every file once and compare sizes and checksums (about 1 s per GB). Only who has just
         written the folder may skip it.
@@ -50,6 +52,7 @@ def artifact_open(folder: Path, *, verify: bool = True) -> LoadedArtifact:
     arrays = {
         name: _array_open(folder / f"{name}.npy", entry, verify=verify)
         for name, entry in manifest.arrays.items()
+        if training or not entry.training
     }
     return LoadedArtifact(manifest, arrays)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -39,10 +40,13 @@ def artifact_write(
     counts: Mapping[str, Any],
     quality: Mapping[str, Any],
     arrays: Mapping[str, npt.NDArray[Any]],
+    state: Mapping[str, npt.NDArray[Any]] = MappingProxyType({}),
+    marks: Mapping[str, int] = MappingProxyType({}),
 ) -> Manifest:
     """Write arrays and manifest into a folder of their own, then move it into place in one step.
 
-    Files are flushed to disk before the move: after a power cut the folder is whole or absent.
+    `state` are arrays for the next training only. Files are flushed to disk before the move: after
+    a power cut the folder is whole or absent.
 
     Raises
     ------
@@ -56,10 +60,10 @@ def artifact_write(
     draft.mkdir(parents=True)
     try:
         entries: dict[str, ArrayEntry] = {}
-        for name, array in arrays.items():
+        for name, array in (*arrays.items(), *state.items()):
             path = draft / f"{name}.npy"
             with path.open("wb") as file:
-                np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+                np.save(file, np.asarray(array, order="C"), allow_pickle=False)
                 file.flush()
                 os.fsync(file.fileno())
             entries[name] = ArrayEntry(
@@ -67,6 +71,7 @@ def artifact_write(
                 shape=tuple(array.shape),
                 size_bytes=path.stat().st_size,
                 checksum=file_checksum(path),
+                training=name in state,
             )
         manifest = Manifest(
             format_version=FORMAT_VERSION,
@@ -79,6 +84,7 @@ def artifact_write(
             counts=dict(counts),
             quality=dict(quality),
             arrays=entries,
+            marks=dict(marks),
         )
         with (draft / MANIFEST_NAME).open("wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(manifest)))
@@ -96,6 +102,26 @@ def artifact_remove(root: Path, *, store_id: int, family: str, version: str) -> 
     """Delete a folder. Processes that have it mapped keep their pages until they let go."""
     target = artifact_folder(root, store_id=store_id, family=family, version=version)
     shutil.rmtree(target, ignore_errors=True)
+
+
+def artifacts_remove_orphans(
+    root: Path, *, store_id: int, family: str, known: Collection[str], before_s: float
+) -> int:
+    """Delete folders that aren't known and were last written before a time; returns how many.
+
+    They are what a killed process left behind: drafts, and versions that never got their row.
+    """
+    parent = root / str(store_id) / family
+    if not parent.is_dir():
+        return 0
+    orphans = [
+        folder
+        for folder in parent.iterdir()
+        if folder.name not in known and folder.stat().st_mtime < before_s
+    ]
+    for folder in orphans:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(orphans)
 
 
 def _fsync_folder(folder: Path) -> None:

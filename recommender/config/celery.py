@@ -10,6 +10,9 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recommender.config.settings.base")
 
+# After so long a task that its worker didn't confirm belongs to whoever comes first.
+VISIBLE_AFTER_S = 12
+
 app = Celery("vitrine")
 app.conf.update(
     broker_url=settings.BROKER_URL,
@@ -20,15 +23,26 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     broker_transport_options={
-        # Longer than any task: a task that runs longer would be delivered twice.
-        "visibility_timeout": 3600,
+        # A worker confirms the tasks it executes, however long they take (`config.worker`).
+        "visibility_timeout": VISIBLE_AFTER_S,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        # A Valkey restart must not leave a worker waiting on a dead connection.
+        "unacked_mutex_expire": 10,
+        # Neither a restart nor a hanging Valkey leaves anybody waiting on a dead connection.
+        "socket_connect_timeout": 3,
+        "socket_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 10,
     },
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # A page that starts a task doesn't wait for a broker that is away: the schedule tries again.
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1},
+    # A task goes on while its worker has lost the connection: it is confirmed over the next one.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_consumer="recommender.config.worker:PatientConsumer",
+    beat_scheduler="recommender.config.beat:SingleBeat",
+    beat_max_loop_interval=1,
     # 1.5 GB: a child that trained a large catalog gives its memory back.
     worker_max_memory_per_child=1_500_000,
     task_serializer="json",
@@ -41,6 +55,17 @@ app.conf.update(
             "task": "recommender.tasks.train_due",
             "schedule": 60.0,
             "options": {"expires": 55},
+        },
+        # More often than they are due: what is new should not wait for the clock. Late ones expire.
+        "increments": {
+            "task": "recommender.tasks.learn_increments",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "new products": {
+            "task": "recommender.tasks.learn_products",
+            "schedule": 2.0,
+            "options": {"expires": 4},
         },
         "rollups": {
             "task": "analytics.tasks.refresh_rollups",
@@ -59,6 +84,7 @@ app.conf.update(
         },
     },
 )
+app.steps["consumer"].add("recommender.config.worker:Watch")
 app.autodiscover_tasks(["catalog", "recommender", "analytics"])
 
 

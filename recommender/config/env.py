@@ -199,6 +199,10 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{parts.path}?virtual_host={database}"
 
 
+# A machine or network that is gone without a word: libpq alone would wait for minutes.
+PATIENCE = {"connect_timeout": "3", "tcp_user_timeout": "10000"}
+
+
 def database_config(url: str) -> dict[str, Any]:
     """Turn postgresql://user:password@host:port/name?option=value into an entry of Django's DATABASES.
 
@@ -214,7 +218,7 @@ def database_config(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": options.pop("host", None) or parts.hostname or "",
         "PORT": options.pop("port", None) or str(parts.port or ""),
-        "OPTIONS": options,
+        "OPTIONS": {**PATIENCE, **options},
         # Opening a connection costs more than most requests; one that PostgreSQL closed is replaced.
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,

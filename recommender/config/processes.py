@@ -25,6 +25,7 @@ from types import FrameType
 
 from recommender.config.embedded.process import die_with_parent, last_lines, size, wait_for
 from recommender.config.env import Environment, OperatorError, operator_errors
+from recommender.config.pulse import PULSE_FILE, pulse_of
 
 LOG_LIMIT_BYTES = 10_000_000
 FIRST_PAUSE_SECONDS = 0.5
@@ -34,6 +35,11 @@ HEALTHY_SECONDS = 60.0
 # A process that crashes this often before it ever was ready will not get better by itself.
 HOPELESS_STARTS = 5
 READY_WITHIN_SECONDS = 120.0
+# A worker or beat tells every second that it works. A busy machine may keep it waiting for a while.
+SILENT_SECONDS = 10.0
+FIRST_SIGN_WITHIN_SECONDS = 90.0
+# Until a new web process answers: loading the code, the stores, and the models.
+ROLLING_SECONDS = 15
 # The variable that marks every process of a supervisor, found again after it was killed.
 MARK = "VITRINE_SUPERVISOR"
 
@@ -51,6 +57,8 @@ class Program:
     colour: int
     stop: Sequence[tuple[signal.Signals, float]]
     waits: bool = False
+    # It gives signs of life (`config.pulse`): silent for so long, it is killed and started again.
+    silent_after_seconds: float | None = None
 
 
 def web(env: Environment) -> Program:
@@ -64,7 +72,9 @@ def web(env: Environment) -> Program:
         # Counts open connections, not requests: idle keep-alive connections must not lock out others.
         *("--backlog", "1024", "--backpressure", "1024"),
         *("--http", "1", "--no-ws", "--no-access-log", "--log-level", "warning"),
-        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "8"),
+        # In a rolling restart (SIGHUP) the old process goes when the new one has had time to load.
+        *("--respawn-failed-workers", "--respawn-interval", str(ROLLING_SECONDS)),
+        *("--workers-kill-timeout", "8"),
         "recommender.config.wsgi:application",
     ]
     return Program("web", command, 36, [(signal.SIGTERM, 10.0)])
@@ -84,17 +94,17 @@ def worker(env: Environment) -> Program:
         ),
     ]
     stop = [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)]
-    return Program("worker", command, 33, stop, waits=True)
+    return Program("worker", command, 33, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
 
 
 def beat(env: Environment) -> Program:
     """Celery's clock."""
     command = [
         *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "beat"),
-        *("--schedule", str(env.data_dir / "run" / "beat-schedule"), "--pidfile", ""),
-        *("--loglevel", env.log_level),
+        *("--pidfile", "", "--loglevel", env.log_level),
     ]
-    return Program("beat", command, 35, [(signal.SIGTERM, 5.0)], waits=True)
+    stop = [(signal.SIGTERM, 5.0)]
+    return Program("beat", command, 35, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
 
 
 @dataclass(slots=True)
@@ -109,6 +119,9 @@ class _Running:
     crashes: int = 0
     start_again_at: float | None = None
     shown: int = field(default=0)
+    sign: str = ""
+    first_sign: str = ""
+    silent_seconds: float = 0.0
 
 
 class Supervisor:
@@ -137,6 +150,7 @@ class Supervisor:
         ]
         self._stop_signals = 0
         self._ready = False
+        self._listened_at = 0.0
 
     def run(
         self,
@@ -196,6 +210,7 @@ class Supervisor:
                     return 1
             if now >= next_second:
                 next_second = now + 1
+                self._listen(now)
                 every_second()
             if now >= next_trim:
                 next_trim = now + 30
@@ -212,17 +227,46 @@ class Supervisor:
             running.log_start = running.shown = size(running.log)
             running.started_at = time.monotonic()
             running.start_again_at = None
+            running.silent_seconds = 0.0
+            running.sign = running.first_sign = pulse_of(self._pulse_file(running))
             # Straight into its log file, and not through a pipe of ours: a terminal that is held
             # (Ctrl-S) must not hold the shop.
             running.child = subprocess.Popen(
                 running.program.command,
-                env=self.environ,
+                env={**self.environ, PULSE_FILE: str(self._pulse_file(running))},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 preexec_fn=die_with_parent(signal.SIGTERM),
             )
+
+    def _pulse_file(self, running: _Running) -> Path:
+        return self.data_dir / "run" / f"{running.program.name}.pulse"
+
+    def _listen(self, now: float) -> None:
+        """Kill what is alive but does nothing: stopped, or waiting for something that never comes."""
+        # Time that this process didn't have either (a laptop's lid, SIGSTOP) is no silence of others.
+        awake = min(now - self._listened_at, 2.0)
+        self._listened_at = now
+        for running in self._running:
+            limit = running.program.silent_after_seconds
+            if limit is None or running.child is None or running.child.poll() is not None:
+                continue
+            sign = pulse_of(self._pulse_file(running))
+            if sign != running.sign:
+                running.sign, running.silent_seconds = sign, 0.0
+                continue
+            running.silent_seconds += awake
+            started = sign != running.first_sign
+            if running.silent_seconds > (limit if started else FIRST_SIGN_WITHIN_SECONDS):
+                running.silent_seconds = 0.0
+                self.say(
+                    f"{running.program.name} runs but doesn't work: no sign of life for {limit:.0f} s."
+                )
+                # Its end is noticed, and it is started again, like any other crash.
+                with suppress(ProcessLookupError):
+                    os.killpg(running.child.pid, signal.SIGKILL)
 
     def _look_after(self, running: _Running, now: float) -> bool:
         """Start a crashed program again after a pause; False if there is no hope."""

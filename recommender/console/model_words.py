@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from catalog.durations import duration_words
 from recommender.models import Artifact, Run
 from recommender.selectors.runs import FamilyStatus
-from recommender.services.training.schedule import INTERVALS
+from recommender.services.training.schedule import (
+    INCREMENT_INTERVALS,
+    INTERVALS,
+    NIGHTLY,
+    full_due_at,
+)
 
 # What serves may be this many training intervals older than the newest event.
 _AGEING_INTERVALS = 3
+_A_DAY = timedelta(days=1)
+# Until here an age is counted in seconds: whether a minute's work is done every minute.
+_SECONDS_UNTIL_S = 600
 
 FAMILY_WORDS: dict[str, str] = {
     Run.Family.ITEM_SIMILARITY: "What is bought and looked at together. Serves product and cart pages.",
     Run.Family.CONTENT: "What is alike by title, brand and category. Serves products that nobody bought yet.",
     Run.Family.POPULARITY: "What sells, and what is taking off. Serves where nothing is known of the shopper.",
     Run.Family.PROFILES: "What each shopper likes, and buys again. Serves home pages.",
+    Run.Family.SESSIONS: "What is looked at next. Follows each shopper from click to click.",
 }
 
 
@@ -64,6 +75,12 @@ _MEASURES: dict[str, tuple[str, str, bool]] = {
         "The same with nothing but the shopper's taste.",
         True,
     ),
+    "next_click_hit_rate_at_20": (
+        "Next clicks foreseen",
+        "The last product of each of the latest sessions was hidden; in this share it was among 20 guesses.",
+        True,
+    ),
+    "n_test_sessions": ("Sessions tested", "How many sessions this was measured on.", False),
     "n_test_orders": ("Orders tested", "How many orders this was measured on.", False),
     "n_test_lines": ("Order lines tested", "How many order lines this was measured on.", False),
     "n_test_shoppers": ("Shoppers tested", "How many shoppers this was measured on.", False),
@@ -80,6 +97,32 @@ STATE_BADGES: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old what serves is, and what happens next.
+
+    Attributes
+    ----------
+    age
+        Of the serving version: "12 s".
+    how
+        How it came about: a full training, or so many increments on one.
+    known_until
+        What came in until then is known to it.
+    facts
+        What that is: events or products.
+    next_increment, next_full
+        When something is added, and when everything is trained anew.
+    """
+
+    age: str
+    how: str
+    known_until: datetime | None
+    facts: str
+    next_increment: str
+    next_full: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """A family as the console shows it."""
 
@@ -89,21 +132,28 @@ class ModelCard:
     active: Run | None
     held: Run | None
     last: Run | None
+    failed_increment: Run | None
     trained_at: datetime | None
     is_ageing: bool
     measures: list[Measure]
+    freshness: Freshness | None
 
     @property
     def active_percent(self) -> int:
         return round(self.active.progress * 100) if self.active else 0
 
 
-def model_card(status: FamilyStatus, *, newest_event_at: datetime | None) -> ModelCard:
+def model_card(
+    status: FamilyStatus,
+    *,
+    newest_event_at: datetime | None,
+    freshness: Freshness | None = None,
+) -> ModelCard:
     """`newest_event_at` is when the newest event was received: without news nothing ages."""
     serving = status.serving
     trained_at = serving.created_at if serving else None
-    behind = newest_event_at - trained_at if newest_event_at and trained_at else None
     family = Run.Family(status.family)
+    behind = newest_event_at - trained_at if newest_event_at and trained_at else None
     return ModelCard(
         family=family,
         words=FAMILY_WORDS[family],
@@ -111,10 +161,77 @@ def model_card(status: FamilyStatus, *, newest_event_at: datetime | None) -> Mod
         active=status.active,
         held=status.held,
         last=status.last,
+        failed_increment=status.failed_increment,
         trained_at=trained_at,
-        is_ageing=behind is not None and behind > _AGEING_INTERVALS * INTERVALS[family],
+        is_ageing=behind is not None and behind > _ageing_after(family),
         measures=measures_of(serving.run.quality, headline=headline_of(serving)) if serving else [],
+        freshness=freshness,
     )
+
+
+def freshness_of(
+    status: FamilyStatus, *, now: datetime, news_at: datetime | None, zone: ZoneInfo
+) -> Freshness | None:
+    """How fresh a family is; None if nothing serves. `news_at` as for the schedule."""
+    serving = status.serving
+    if serving is None:
+        return None
+    family = Run.Family(status.family)
+    increments = int(serving.manifest.get("increments", 0))
+    interval = INCREMENT_INTERVALS.get(family)
+    due_at = full_due_at(
+        family=family, last=status.last, serving=serving, news_at=news_at, zone=zone
+    )
+    return Freshness(
+        age=seconds_words((now - serving.created_at).total_seconds()),
+        how=_how(increments),
+        known_until=status.known_until,
+        facts="products" if family == Run.Family.CONTENT else "events",
+        next_increment="" if interval is None else _ADDED[family],
+        next_full=_next_words(due_at, now),
+    )
+
+
+_ADDED = {
+    Run.Family.POPULARITY: "added every minute",
+    Run.Family.SESSIONS: "added every 3 minutes, half an hour after a session's last click",
+    Run.Family.CONTENT: "added within seconds",
+}
+
+
+def _how(increments: int) -> str:
+    if not increments:
+        return "full training"
+    return f"{increments:,} {'increment' if increments == 1 else 'increments'} on a full training"
+
+
+def _next_words(due_at: datetime | None, now: datetime) -> str:
+    if due_at is None:
+        return "when something new has come in"
+    wait_s = (due_at - now).total_seconds()
+    return "within a minute" if wait_s < 60 else f"in {duration_words(wait_s)}"
+
+
+def seconds_words(seconds: float) -> str:
+    """An age to the second, as long as seconds matter.
+
+    >>> seconds_words(75.4), seconds_words(4000)
+    ('75 s', '1 h')
+    """
+    if seconds < _SECONDS_UNTIL_S:
+        return f"{max(int(seconds), 0)} s"
+    return duration_words(seconds)
+
+
+def _ageing_after(family: Run.Family) -> timedelta:
+    """How far a version may be behind the newest event before somebody should know."""
+    if family == Run.Family.POPULARITY:
+        return 15 * INCREMENT_INTERVALS[family]
+    if family in NIGHTLY:
+        # Events don't age texts, and the first session of a morning joins when it has ended: only
+        # nights without a training are a sign that something is wrong.
+        return 2 * _A_DAY
+    return _AGEING_INTERVALS * INTERVALS[family]
 
 
 def headline_of(artifact: Artifact | None) -> str:

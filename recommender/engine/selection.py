@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from recommender.engine.types import Candidates, Float32Array, Int32Array, Int64Array
 
+SHORT = 400
+"""Up to here sorting everything is cheaper than first finding what is worth sorting."""
+
 
 def best_positions(scores: npt.NDArray[np.floating], limit: int) -> Int64Array:
     """Positions of the largest scores, descending; ties by ascending position.
@@ -33,8 +36,8 @@ def best_positions(scores: npt.NDArray[np.floating], limit: int) -> Int64Array:
     n = len(scores)
     if limit <= 0 or n == 0:
         return np.empty(0, np.int64)
-    if limit >= n:
-        return np.argsort(-scores, kind="stable")
+    if limit >= n or n <= SHORT:
+        return np.argsort(-scores, kind="stable")[:limit]
     threshold = np.partition(scores, n - limit)[n - limit]
     kept = np.flatnonzero(scores >= threshold)
     order = np.argsort(-scores[kept], kind="stable")[:limit]

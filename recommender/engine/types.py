@@ -264,3 +264,99 @@ class ShopperHistory:
     def n_shoppers(self) -> int:
         """Number of shoppers, with or without history."""
         return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NextClickCounts:
+    """Sums over sessions that a next-click model is made of: what has to be kept to extend it.
+
+    Everything is decayed to `now_s`. Training alone needs it; requests never do.
+
+    Attributes
+    ----------
+    pair_offsets : int64[n_items + 1]
+    pair_items : int32[p]
+        Item ``a`` was followed by ``pair_items[pair_offsets[a]:pair_offsets[a + 1]]``, ascending.
+    pair_counts : float32[p, 3]
+        Direct, forward (decayed by distance), together.
+    item_counts : float32[n_items, 6]
+        Clicks, session starts, session ends; clicks with a short, a middle and a long half-life.
+    now_s : int64[]
+        Unix seconds, or the number of the session where there is no clock.
+    half_lives_s : float64[4]
+        Of pairs, and of the short, middle and long popularity.
+    """
+
+    pair_offsets: Int64Array
+    pair_items: Int32Array
+    pair_counts: Float32Array
+    item_counts: Float32Array
+    now_s: Int64Array
+    half_lives_s: Float64Array
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, counted or not."""
+        return len(self.pair_offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NextClickModel:
+    """Pruned co-visitation tables, item vectors, and the weights of what is read from them.
+
+    Attributes
+    ----------
+    offsets : int64[n_items + 1]
+        Item ``a`` owns the lines ``offsets[a]:offsets[a + 1]`` of the next three arrays.
+    partners : int32[p]
+        What may be clicked after ``a``, ascending; possibly ``a`` itself.
+    links : float32[p, 6]
+        How strongly, by `online.next_click.LINKS`; 0 or more.
+    alone : float32[p, 4]
+        What the line adds to a score if ``a`` is the newest or the second newest item of the
+        session: both with repeats, then both without. Follows from `links` and `weights`.
+    vectors : float32[n_items, d]
+        Length about 1, 0 for items without partners.
+    items : float32[n_items, 5]
+        What is known about an item itself, by `online.next_click.ITEMS`.
+    item_scores : float32[n_items, 2]
+        ``items`` times weights, with and without repeats.
+    weights : float32[2, n_features]
+        Line 0 ranks all items, line 1 those that aren't in the session.
+    popular : int32[m]
+        Candidates of every session, best first.
+    """
+
+    offsets: Int64Array
+    partners: Int32Array
+    links: Float32Array
+    alone: Float32Array
+    vectors: Float32Array
+    items: Float32Array
+    item_scores: Float32Array
+    weights: Float32Array
+    popular: Int32Array
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, with or without partners."""
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryLeaders:
+    """The category of every item, and what is popular in each.
+
+    Attributes
+    ----------
+    codes : int32[n_items]
+        ``-1`` means no category.
+    offsets : int64[n_categories + 1]
+    rows : int32[total]
+        Category c has ``rows[offsets[c]:offsets[c + 1]]``, best first, as
+        `offline.popularity.category_leaders` makes them.
+    """
+
+    codes: Int32Array
+    offsets: Int64Array
+    rows: Int32Array

@@ -21,11 +21,13 @@ EVENT_WEIGHTS: Mapping[str, float] = MappingProxyType(
         "begin_checkout": 0.5,
         "rate_item": 0.5,
         "purchase": 1.0,
+        "search": 0.05,
         "remove_from_cart": -0.3,
         "hide_item": -2.0,
     }
 )
-"""Weight per event type; a type that isn't named counts 0 (lists, searches, mere impressions)."""
+"""Weight per event type; a type that isn't named counts 0 (lists, mere impressions). That of a
+search is for each of the few products that it found first."""
 
 
 def event_weights(
@@ -45,7 +47,7 @@ def event_weights(
 
     Examples
     --------
-    >>> event_weights(["purchase", "view_item", "search"]).round(1).tolist()
+    >>> event_weights(["purchase", "view_item", "view_item_list"]).round(1).tolist()
     [1.0, 0.10000000149011612, 0.0]
     """
     return np.fromiter(

@@ -1,12 +1,38 @@
-"""What serving must know of a store beside products and artifacts, in three queries."""
+"""What serving must know of a store beside products and artifacts, in five queries."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Prefetch
+
 from catalog.models import Store
-from recommender.models import Artifact, Placement
+from recommender.models import Artifact, Experiment, Placement, Variant
+from recommender.selectors.event_weights import event_weights
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSettings:
+    """One arm with the document of its strategy version, as stored."""
+
+    variant_id: int
+    key: str
+    weight: float
+    strategy_version_id: int
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSettings:
+    """A running experiment; the control is its first variant."""
+
+    experiment_id: int
+    key: str
+    seed: str
+    coverage: float
+    variants: tuple[VariantSettings, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +49,18 @@ class PlacementSettings:
     strategy_version_id: int
     strategy_name: str
     document: dict[str, Any]
+    experiment: ExperimentSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
+    """A store. `event_weights` say what each kind of event means for taste, by its name."""
+
     store_id: int
     currency: str
     signing_secret: bytes
     settings_version: int
+    event_weights: Mapping[str, float]
     placements: tuple[PlacementSettings, ...]
 
 
@@ -51,6 +81,7 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
     placements = Placement.objects.filter(store_id=store_id).select_related(
         "strategy_version__strategy"
     )
+    experiments = _running_experiments(store_id)
     return StoreSettings(
         store_id=store_id,
         currency=store.currency,
@@ -68,10 +99,39 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
                 strategy_version_id=placement.strategy_version_id,
                 strategy_name=placement.strategy_version.strategy.name,
                 document=placement.strategy_version.document,
+                experiment=experiments.get(placement.pk),
             )
             for placement in placements.order_by("pk")
         ),
+        event_weights=event_weights(store_id=store_id),
     )
+
+
+def _running_experiments(store_id: int) -> dict[int, ExperimentSettings]:
+    """By placement: the database allows one on each."""
+    variants = Variant.objects.select_related("strategy_version").order_by("position")
+    running = Experiment.objects.filter(
+        store_id=store_id, state=Experiment.State.RUNNING
+    ).prefetch_related(Prefetch("variants", queryset=variants))
+    return {
+        experiment.placement_id: ExperimentSettings(
+            experiment_id=experiment.pk,
+            key=experiment.key,
+            seed=experiment.seed,
+            coverage=experiment.coverage,
+            variants=tuple(
+                VariantSettings(
+                    variant_id=variant.pk,
+                    key=variant.key,
+                    weight=variant.weight,
+                    strategy_version_id=variant.strategy_version_id,
+                    document=variant.strategy_version.document,
+                )
+                for variant in experiment.variants.all()
+            ),
+        )
+        for experiment in running
+    }
 
 
 def store_versions() -> dict[int, StoreVersions]:

@@ -10,13 +10,24 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
-from recommender.services.impressions import ImpressionRow, impressions_store
+from recommender.services.impressions import (
+    ExposureRow,
+    ImpressionRow,
+    exposures_store,
+    impressions_store,
+)
 from recommender.serving.request import Recommendation, RecommendationRequest
+from recommender.telemetry import (
+    IMPRESSIONS_DROPPED,
+    IMPRESSIONS_WAITING,
+    recommendation_counted,
+)
 
 CAPACITY = 50_000
 FLUSH_SECONDS = 0.5
@@ -40,15 +51,17 @@ class ImpressionLog:
 
     def __init__(self) -> None:
         self._buffer: deque[Delivered] = deque(maxlen=CAPACITY)
-        self._appended = 0
-        self._flushed = 0
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._flushing = threading.Lock()
+        self._exposed: set[tuple[int, str]] = set()
 
     def append(self, delivered: Delivered) -> None:
-        """Remember one impression. Never waits, never fails."""
+        """Remember one impression. Never waits, never fails; the oldest goes if there is no room."""
+        if len(self._buffer) >= CAPACITY:
+            IMPRESSIONS_DROPPED.inc()
         self._buffer.append(delivered)
+        recommendation_counted(delivered.recommendation.fallback, delivered.recommendation.reason)
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -66,12 +79,25 @@ class ImpressionLog:
             while self._buffer:
                 block = [self._buffer.popleft() for _ in range(min(BLOCK, len(self._buffer)))]
                 try:
-                    impressions_store(rows=[_row(delivered) for delivered in block])
+                    self._store(block)
                 except (DatabaseError, InterfaceError):
                     self._buffer.extendleft(reversed(block))
                     raise
                 written += len(block)
         return written
+
+    def _store(self, block: list[Delivered]) -> None:
+        fresh = {
+            (row.experiment_id, row.shopper_external_id): row
+            for row in filter(None, map(_exposure, block))
+            if (row.experiment_id, row.shopper_external_id) not in self._exposed
+        }
+        exposures_store(rows=list(fresh.values()))
+        impressions_store(rows=[_row(delivered) for delivered in block])
+        # Forgetting who is written down already costs a statement that does nothing.
+        if len(self._exposed) > CAPACITY:
+            self._exposed.clear()
+        self._exposed.update(fresh)
 
     def start(self) -> None:
         """Write in the background from now on. Safe to call again."""
@@ -98,18 +124,22 @@ class ImpressionLog:
                 if not away:
                     log.warning("impressions wait for PostgreSQL", error=str(error))
                 away = True
+            IMPRESSIONS_WAITING.set(len(self._buffer))
             if stopping:
                 return
 
 
 def _row(delivered: Delivered) -> ImpressionRow:
     request, recommendation = delivered.request, delivered.recommendation
+    experiment, variant = recommendation.experiment, recommendation.variant
     return ImpressionRow(
         store_id=delivered.store_id,
         recommendation_id=recommendation.recommendation_id,
         delivered_at_s=delivered.delivered_at_s,
         placement_id=recommendation.placement_id,
         strategy_version_id=recommendation.strategy_version_id,
+        experiment_id=None if experiment is None else experiment.experiment_id,
+        variant_id=None if variant is None else variant.variant_id,
         shopper_external_id=request.shopper_id,
         session_id=request.session_id,
         product_ids=delivered.product_ids,
@@ -119,6 +149,20 @@ def _row(delivered: Delivered) -> ImpressionRow:
         reason=recommendation.reason,
         device=request.device,
         took_us=recommendation.took_us,
+    )
+
+
+def _exposure(delivered: Delivered) -> ExposureRow | None:
+    recommendation, shopper_id = delivered.recommendation, delivered.request.shopper_id
+    experiment, variant = recommendation.experiment, recommendation.variant
+    if experiment is None or variant is None or shopper_id is None:
+        return None
+    return ExposureRow(
+        delivered.store_id,
+        experiment.experiment_id,
+        shopper_id,
+        variant.variant_id,
+        datetime.fromtimestamp(delivered.delivered_at_s, UTC),
     )
 
 

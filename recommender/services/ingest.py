@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
-from django.db import InterfaceError, OperationalError
-
-from catalog.contract.events import Batch, EventDraft, events_judge
+from catalog.contract.bots import is_bot
+from catalog.contract.events import Batch, events_judge
 from catalog.contract.verdicts import Remark
-from catalog.models import EventType
-from catalog.services.events import RefusedEvent, StoredEvents, events_store
-from recommender.services.session_rebuild import sessions_rebuild
+from catalog.services.events import StoredEvents, events_store
+from catalog.services.quarantine import RefusedEvent
+from recommender.services.session_recording import sessions_remember
 from recommender.serving.signing import recommendation_id_verify
-from recommender.stores.client import StoreUnavailable
-from recommender.stores.session_state import (
-    SESSION_TYPES,
-    TTL_S,
-    SessionEntry,
-    sessions_forget,
-    sessions_record,
-)
-
-# As many as a browser may send events: 3 commands for each are a fifth of a post's work.
-MAX_SESSIONS = 50
-
-_SESSION_TYPES = {kind.label: kind.value for kind in EventType if kind in SESSION_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,81 +35,74 @@ def events_ingest(
     from_server: bool,
     raw_events: Sequence[bytes],
     sent_at: object = None,
+    user_agent: str | None = None,
     received_at: datetime | None = None,
 ) -> EventsAnswer:
     """Judge the events, store the good ones, and add them to the shoppers' sessions.
 
-    When this returns, what was accepted is committed, and the next recommendation sees it. Valkey
-    may be away: the session is rebuilt from PostgreSQL when it is back. Raises OperationalError or
+    When this returns, what was accepted is committed, and the next recommendation sees it. What
+    machines did is stored and otherwise ignored; what was refused of them isn't kept. Valkey may
+    be away: the session is rebuilt from PostgreSQL when it is back. Raises OperationalError or
     InterfaceError if PostgreSQL is away; then nothing was stored.
     """
     now = received_at or datetime.now(UTC)
     judged = events_judge(
         raw_events,
-        Batch(
+        events_batch(
+            store_id=store_id,
+            currency=currency,
+            signing_secret=signing_secret,
+            from_server=from_server,
             received_at=now,
             sent_at=sent_at,
-            from_server=from_server,
-            currency=currency,
-            id_namespace=_id_namespace(store_id),
-            new_event_id=uuid4,
-            recommendation_id_verify=partial(recommendation_id_verify, signing_secret),
+            # A server's own name says nothing about its visitors.
+            user_agent=None if from_server else user_agent,
         ),
     )
+    refused = [RefusedEvent(remark, raw_events[remark.index]) for remark in judged.refused]
     stored = events_store(
         store_id=store_id,
         drafts=judged.drafts,
         received_at=now,
-        refused=[RefusedEvent(remark, raw_events[remark.index]) for remark in judged.refused],
+        refused=[] if not from_server and is_bot(user_agent) else refused,
+        from_server=from_server,
+        sent_at=sent_at,
     )
-    _remember(store_id, stored, now)
+    sessions_remember(store_id=store_id, stored=of_shoppers(stored), now=now)
     return EventsAnswer(stored.accepted, stored.duplicate, judged.refused, judged.warnings)
 
 
+def events_batch(
+    *,
+    store_id: int,
+    currency: str,
+    signing_secret: bytes,
+    from_server: bool,
+    received_at: datetime,
+    sent_at: object,
+    user_agent: str | None = None,
+    new_event_id: Callable[[], UUID] = uuid4,
+) -> Batch:
+    """What the events of a post have in common, for the judge."""
+    return Batch(
+        received_at=received_at,
+        sent_at=sent_at,
+        from_server=from_server,
+        currency=currency,
+        id_namespace=id_namespace(store_id),
+        new_event_id=new_event_id,
+        recommendation_id_verify=partial(recommendation_id_verify, signing_secret),
+        user_agent=user_agent,
+    )
+
+
+def of_shoppers(stored: StoredEvents) -> StoredEvents:
+    """What was stored, without the events of machines."""
+    if not any(draft.is_bot for draft in stored.stored):
+        return stored
+    return replace(stored, stored=[draft for draft in stored.stored if not draft.is_bot])
+
+
 @lru_cache(maxsize=1024)
-def _id_namespace(store_id: int) -> UUID:
+def id_namespace(store_id: int) -> UUID:
     return uuid5(NAMESPACE_URL, f"vitrine:store:{store_id}:events")
-
-
-def _remember(store_id: int, stored: StoredEvents, now: datetime) -> None:
-    """Add what was stored to the sessions.
-
-    A shopper without a list gets one with all of the past, because the next page may be asked for
-    already. The lists of a server's batch with many shoppers are dropped in one command instead,
-    and built again from PostgreSQL when one of them comes.
-    """
-    entries = session_entries(stored.stored, stored.product_ids, now)
-    if not entries:
-        return
-    with suppress(StoreUnavailable):
-        if len(entries) > MAX_SESSIONS:
-            sessions_forget(store_id, list(entries))
-            return
-        missing = sessions_record(store_id, entries)
-        if missing:
-            # The events are committed: if the database leaves just now, a later look rebuilds.
-            with suppress(OperationalError, InterfaceError):
-                sessions_rebuild(store_id=store_id, shopper_external_ids=missing)
-
-
-def session_entries(
-    drafts: Iterable[EventDraft], product_ids: dict[str, int], now: datetime
-) -> dict[str, list[SessionEntry]]:
-    """What of the events belongs into sessions, by shopper.
-
-    Left out: events that say nothing about taste, products that the catalog lacks, events older
-    than a session's life, and shoppers who denied consent.
-    """
-    horizon_s = int(now.timestamp()) - TTL_S
-    entries: dict[str, list[SessionEntry]] = {}
-    for draft in drafts:
-        kind = _SESSION_TYPES.get(draft.type)
-        at_s = int(draft.occurred_at.timestamp())
-        if kind is None or draft.consent == 0 or at_s < horizon_s:
-            continue
-        for line in draft.lines:
-            product_id = product_ids.get(line.product_external_id or "")
-            if product_id is not None:
-                own = entries.setdefault(draft.shopper_external_id, [])
-                own.append(SessionEntry(at_s, kind, product_id, line.quantity))
-    return entries

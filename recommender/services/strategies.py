@@ -50,7 +50,7 @@ RECIPES = (
         4,
         "What fits the shopper's taste, moved by what they do right now.",
         StrategyDocument(
-            sources=_sources(for_you=0.6, also_viewed=0.3, trending=0.1),
+            sources=_sources(for_you=0.45, next_click=0.45, trending=0.1),
             diversity=0.3,
             max_per_category=2,
             fallback=("trending", "bestsellers"),
@@ -116,7 +116,7 @@ RECIPES = (
         4,
         "For a search without results: the shopper's taste, then what sells.",
         StrategyDocument(
-            sources=_sources(for_you=0.6, bestsellers=0.4),
+            sources=_sources(for_you=0.4, next_click=0.3, bestsellers=0.3),
             diversity=0.4,
             max_per_category=2,
             fallback=("trending", "bestsellers"),
@@ -149,6 +149,20 @@ RECIPES = (
             diversity=0.2,
             max_per_category=2,
             category="other",
+            fallback=("similar_content", "bestsellers"),
+        ),
+    ),
+    Recipe(
+        "product-next-click",
+        "Product: looked at next",
+        "Shoppers looked at next",
+        _Page.PRODUCT,
+        10,
+        4,
+        "Where shoppers who did the same just now went from the product in view.",
+        StrategyDocument(
+            sources=_sources(next_click=0.7, also_viewed=0.3),
+            diversity=0.2,
             fallback=("similar_content", "bestsellers"),
         ),
     ),

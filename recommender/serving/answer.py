@@ -20,7 +20,7 @@ def answer_json(
         "recommendation_id": recommendation_id_sign(secret, recommendation.recommendation_id),
         "placement": recommendation.placement_slug,
         "title": recommendation.title,
-        "experiment": None,
+        "experiment": _experiment(recommendation),
         "fallback": recommendation.fallback,
         "reason": recommendation.reason,
     }
@@ -40,6 +40,13 @@ def answer_json(
         )
     )
     return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], items)
+
+
+def _experiment(recommendation: Recommendation) -> dict[str, str] | None:
+    experiment, variant = recommendation.experiment, recommendation.variant
+    if experiment is None or variant is None:
+        return None
+    return {"key": experiment.key, "variant": variant.key}
 
 
 def unknown_json(slug: str) -> bytes:

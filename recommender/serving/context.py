@@ -3,67 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
 from catalog.models.events import EventType
-from recommender.engine.id_map import stable_hash64
-from recommender.engine.online.profiles import fold_events
 from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
-from recommender.serving.models import ProfilesModel, ServingModels
+from recommender.serving.models import ServingModels, ShopperHistory
 from recommender.serving.request import RecommendationRequest
 from recommender.serving.snapshot import CatalogSnapshot
 from recommender.serving.strategy import StrategyDocument
 from recommender.stores.session_state import SessionState
 
-# What an event of the running session says about the taste for its product. The weights of
-# training are those of `engine.weighting`; here only the order of magnitude matters, because the
-# session is scaled to `SESSION_SHARE` of the whole history.
-SESSION_WEIGHTS = {
-    EventType.VIEW_ITEM: 0.3,
-    EventType.SELECT_ITEM: 0.3,
-    EventType.RECOMMENDATION_CLICK: 0.3,
-    EventType.ADD_TO_WISHLIST: 0.6,
-    EventType.ADD_TO_CART: 0.8,
-    EventType.PURCHASE: 1.0,
-    EventType.REMOVE_FROM_CART: -0.4,
-    EventType.HIDE_ITEM: -1.0,
-}
 VIEW_TYPES = (EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.RECOMMENDATION_CLICK)
-# Of the weight of a history with a session: enough for a click to move the next page, not so much
-# that a year of orders is forgotten. Measured in docs/engine.md.
-SESSION_SHARE = 0.3
-# A neighbour of the product looked at before the last one counts this much.
-SEED_DECAY = np.float32(0.7)
+# Indexed by event type.
+IS_VIEW = np.zeros(256, np.bool_)
+IS_VIEW[list(VIEW_TYPES)] = True
+# What the neighbours of the last three products looked at count; a product twice counts twice.
+SEED_WEIGHTS = np.array([0.49, 0.7, 1.0], np.float32)
+# As in training: silence that ends a session.
+SILENCE_S = 30 * 60
+# A session that ended longer ago says what was wanted then, which is the profile's business.
+FORGOTTEN_S = 24 * 3600
+MAX_SESSION = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ShopperHistory:
-    """One shopper's past in artifact rows of the profiles model.
-
-    `rows` ascend; all arrays are of one length.
-    """
-
-    rows: Int32Array
-    weights: Float32Array
-    counts: Int32Array
-    last_at_s: Int64Array
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Context:
-    """One page view, resolved.
+    """One page view, resolved. `eligible` and `scope` follow from the rest and are set after it.
 
     Attributes
     ----------
     page_rows, cart_rows : lists of snapshot rows
         Products in view, products in the cart.
-    viewed_rows, view_weights
-        Products of the recent session, oldest first, with signed event weights.
+    event_rows, event_types, event_at_s
+        What the shopper did lately to products of the catalog, oldest first.
+    event_weights : float32[n]
+        What each of it says about taste, signed: the store's event weights.
     category
         Path in view: the request's, or that of the first product in view.
+    history
+        What the last training knows of the shopper; None also where the strategy doesn't ask.
     eligible : bool[n]
         What may be shown to this shopper here, exclusions taken out.
+    scope : bool[n_categories + 1] or None
+        Categories that the strategy allows here; None allows all. See `allowed`.
     """
 
     request: RecommendationRequest
@@ -74,11 +59,25 @@ class Context:
     page_rows: list[int]
     cart_rows: list[int]
     event_rows: Int32Array
+    event_types: Int32Array
+    event_at_s: Int64Array
     event_weights: Float32Array
-    viewed_rows: list[int]
     category: str | None
     history: ShopperHistory | None
     eligible: BoolArray
+    scope: BoolArray | None = None
+
+    def allowed(self, rows: Int32Array) -> BoolArray:
+        """Which of some snapshot rows may be shown."""
+        kept = self.eligible.take(rows)
+        if self.scope is not None:
+            kept &= self.scope[self.snapshot.category_codes[rows]]
+        return kept
+
+    def viewed_rows(self) -> list[int]:
+        """Products looked at, oldest first, repetitions included."""
+        rows: list[int] = self.event_rows[IS_VIEW[self.event_types]].tolist()
+        return rows
 
     def seeds(self) -> tuple[list[int], Float32Array]:
         """What a contextual source starts from, with weights.
@@ -86,67 +85,42 @@ class Context:
         The products in view; else the cart, all alike; else the last products looked at, the
         newest counting most. Empty on a bare page.
         """
-        if self.page_rows or self.cart_rows:
-            rows = self.page_rows or self.cart_rows
+        rows = self.page_rows or self.cart_rows
+        if rows:
             return rows, np.ones(len(rows), np.float32)
-        rows = self.viewed_rows[-3:]
-        ages = np.arange(len(rows) - 1, -1, -1, dtype=np.float32)
-        return rows, np.power(SEED_DECAY, ages)
+        rows = self.viewed_rows()[-3:]
+        return rows, SEED_WEIGHTS[len(SEED_WEIGHTS) - len(rows) :]
 
+    def session_rows(self) -> list[int]:
+        """The products of the session that goes on, oldest first, the one in view last.
 
-def history_of(model: ProfilesModel | None, shopper_id: str | None) -> ShopperHistory | None:
-    """What the last training knows of a shopper, None if nothing. O(log shoppers)."""
-    if model is None or shopper_id is None or not len(model.shopper_hashes):
-        return None
-    wanted = stable_hash64(shopper_id)
-    place = int(np.searchsorted(model.shopper_hashes, wanted))
-    if place == len(model.shopper_hashes) or int(model.shopper_hashes[place]) != wanted:
-        return None
-    own = slice(int(model.offsets[place]), int(model.offsets[place + 1]))
-    if own.start == own.stop:
-        return None
-    return ShopperHistory(
-        model.item_rows[own], model.weights[own], model.counts[own], model.last_at_s[own]
-    )
-
-
-def history_with_session(context: Context) -> tuple[Int32Array, Float32Array]:
-    """The shopper's whole taste in artifact rows of the profiles model: past and running session.
-
-    Purchases that the training knows already are in the session too for a while; they count twice
-    until they leave it, which is a slight preference for what is recent.
-    """
-    model = context.models.profiles
-    empty = np.empty(0, np.int32), np.empty(0, np.float32)
-    if model is None:
-        return empty
-    past = context.history
-    known = context.event_rows
-    rows = model.rows.from_snapshot[known] if len(known) else known
-    return fold_events(
-        past.rows if past else empty[0],
-        past.weights if past else empty[1],
-        rows,
-        context.event_weights,
-        session_share=SESSION_SHARE,
-    )
+        A session ends with half an hour of silence, and a page long after it starts a new one.
+        """
+        rows: list[int] = []
+        n = len(self.event_rows)
+        if n and self.now_s - int(self.event_at_s[-1]) <= FORGOTTEN_S:
+            silences = (np.diff(self.event_at_s) > SILENCE_S).nonzero()[0]
+            start = max(int(silences[-1]) + 1 if len(silences) else 0, n - MAX_SESSION)
+            telling = self.event_weights[start:] > 0
+            rows = self.event_rows[start:][telling].tolist()
+        for row in self.page_rows:
+            if not rows or rows[-1] != row:
+                rows.append(row)
+        return rows
 
 
 def category_scope(context: Context, strategy: StrategyDocument) -> BoolArray | None:
-    """Products that the strategy's category condition allows, None for all.
+    """The categories that the strategy's condition allows, None for all.
 
     "same" means the category in view with all levels below it. "other" leaves out the categories
-    of the seeds: of everything in view or, on a cart page, in the cart.
+    of everything in view or, on a page without products, in the cart.
     """
     snapshot = context.snapshot
     if strategy.category == "same" and context.category:
-        return snapshot.category_mask(context.category)
+        return snapshot.categories_inside(context.category)
     if strategy.category == "other":
-        paths = {snapshot.category_path(row) for row in context.seeds()[0]}
-        paths.discard("")
+        paths = set(map(snapshot.category_path, context.seeds()[0])) - {""}
         if paths:
-            scope = np.ones(len(snapshot), np.bool_)
-            for path in paths:
-                scope &= ~snapshot.category_mask(path)
-            return scope
+            outside: BoolArray = ~reduce(or_, map(snapshot.categories_inside, paths))
+            return outside
     return None

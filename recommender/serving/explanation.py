@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recommender.serving.context import Context, category_scope
+from recommender.serving.context import Context
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import Trace
 
@@ -49,15 +49,15 @@ def explain_answer(trace: Trace, context: Context, chosen: list[Chosen]) -> None
 def explain_ineligible(
     trace: Trace, context: Context, strategy: StrategyDocument, excluded: dict[str, list[int]]
 ) -> None:
-    snapshot = context.snapshot
-    scope = category_scope(context, strategy)
+    """Write down why products that were asked about may not be shown."""
+    snapshot, scope = context.snapshot, context.scope
     for asked in context.request.why_not:
         row = snapshot.row_of_external.get(asked)
         if row is None:
             trace.drop(asked, "catalog", "the catalog has no such product")
         elif not snapshot.eligible[row]:
             trace.drop(asked, "eligibility", "not available, hidden, or without a price")
-        elif scope is not None and not scope[row]:
+        elif scope is not None and not scope[snapshot.category_codes[row]]:
             wanted = "not of" if strategy.category == "same" else "of"
             trace.drop(asked, "eligibility", f"{wanted} the category in view")
         else:

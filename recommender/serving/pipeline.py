@@ -2,9 +2,10 @@
 
  1. authenticate, resolve store and placement        `recommender.api`
  2. read the shopper's recent state (one round trip)  `recommender.services.recommend`
- 3. pick the strategy version                         `StoreRuntime.placements`
+ 3. assign the experiment's variant, and with it
+    the strategy version                              `ServingPlacement.choose`
  4. eligibility                                       `_context`, `_eligible`
- 5. candidates from each source                       `_candidates`
+ 5. candidates from each source                       `_strategy_answer`
  6. blend                                             `engine.online.blending`
  7. diversity and caps                                `engine.online.diversity`
  8. page de-duplication                               rows shown before are not eligible
@@ -21,32 +22,31 @@ from time import perf_counter_ns
 import numpy as np
 
 from catalog.models.events import EventType
+from recommender.engine.id_map import stable_hash64
 from recommender.engine.online.blending import Blended, blend
 from recommender.engine.online.diversity import rerank
 from recommender.engine.online.eligibility import without_rows
-from recommender.engine.types import BoolArray, Candidates, Float32Array, Int32Array
-from recommender.serving.context import (
-    SESSION_WEIGHTS,
-    VIEW_TYPES,
-    Context,
-    category_scope,
-    history_of,
-)
+from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
+from recommender.serving.context import Context, category_scope
 from recommender.serving.explanation import (
     Chosen,
     explain_answer,
     explain_ineligible,
 )
+from recommender.serving.placement import ServingPlacement
 from recommender.serving.request import MAX_LIMIT, Recommendation, RecommendationRequest
-from recommender.serving.runtime import ServingPlacement, StoreRuntime
+from recommender.serving.runtime import StoreRuntime
 from recommender.serving.signing import recommendation_id_new
 from recommender.serving.sources import SOURCES, Found
-from recommender.serving.strategy import StrategyDocument
+from recommender.serving.strategy import ServingStrategy, StrategyDocument
 from recommender.serving.trace import Reason, Trace
 from recommender.stores.session_state import SessionState
 
-# Blended candidates that the diversity step looks at.
-RERANK_POOL = 120
+# Blended candidates that are kept.
+POOL = 120
+# Of them the diversity step looks at so many for each product wanted, and at all of them only
+# where caps leave too few: what stands far behind is hardly ever chosen for being different.
+POOL_PER_PRODUCT = 6
 
 
 def recommend_placement(
@@ -72,7 +72,8 @@ def recommend_placement(
     """
     started = perf_counter_ns()
     trace = Trace() if request.explain else None
-    settings, strategy = placement.settings, placement.strategy
+    settings = placement.settings
+    variant, strategy = placement.choose(request.shopper_id)
     n_wanted = min(limit if limit is not None else settings.n_products, MAX_LIMIT)
     chosen: list[Chosen] = []
     fallback: str | None = None
@@ -90,14 +91,16 @@ def recommend_placement(
         else:
             if not state.available and reason is Reason.UNKNOWN_SHOPPER:
                 reason = Reason.STATE_UNAVAILABLE
-            chosen, fallback = _fill(context, strategy, chosen, n_wanted, trace)
+            chosen, fallback = _fill(context, strategy.document, chosen, n_wanted, trace)
         if trace is not None:
             explain_answer(trace, context, chosen)
     return Recommendation(
         recommendation_id=recommendation_id_new(int(now_s * 1000)),
         placement_slug=settings.slug,
         placement_id=settings.placement_id,
-        strategy_version_id=settings.strategy_version_id,
+        strategy_version_id=strategy.version_id,
+        experiment=placement.experiment if variant is not None else None,
+        variant=variant,
         title=settings.title,
         rows=[entry.row for entry in chosen],
         sources=[entry.source for entry in chosen],
@@ -112,7 +115,7 @@ def recommend_placement(
 
 def _context(
     runtime: StoreRuntime,
-    strategy: StrategyDocument,
+    strategy: ServingStrategy,
     request: RecommendationRequest,
     state: SessionState,
     shown: set[int],
@@ -121,19 +124,23 @@ def _context(
 ) -> Context:
     """Step 4: resolve ids to rows and decide what may be shown to this shopper here."""
     snapshot = runtime.snapshot
-    page_rows = snapshot.rows_of_external(request.product_ids)
+    page_rows = snapshot.rows_of_external(request.product_ids) if request.product_ids else []
+    event_rows, event_types, event_at_s = _events(runtime, state)
     if request.cart is not None:
         cart_rows = snapshot.rows_of_external(request.cart)
-    else:
+    elif len(state.cart):
         cart_rows = [row for row in snapshot.rows_of(state.cart).tolist() if row >= 0]
-    event_rows = snapshot.rows_of(state.product_ids)
-    known = event_rows >= 0
-    event_rows = event_rows[known]
-    event_types = state.types[known]
+    else:
+        cart_rows = []
     category = request.category
     if category is None and page_rows:
         category = snapshot.category_path(page_rows[0]) or None
-    history = history_of(runtime.models.profiles, request.shopper_id)
+    history = None
+    profiles = runtime.models.profiles
+    if strategy.needs_history and profiles is not None:
+        shopper_id = state.person or request.shopper_id
+        if shopper_id is not None:
+            history = profiles.history_of(stable_hash64(shopper_id))
     context = Context(
         request=request,
         snapshot=snapshot,
@@ -143,55 +150,67 @@ def _context(
         page_rows=page_rows,
         cart_rows=cart_rows,
         event_rows=event_rows,
-        event_weights=_SESSION_WEIGHT_OF[event_types],
-        viewed_rows=event_rows[_IS_VIEW[event_types]].tolist(),
+        event_types=event_types,
+        event_at_s=event_at_s,
+        event_weights=runtime.event_weights.take(event_types),
         category=category,
         history=history,
         eligible=snapshot.eligible,
     )
-    return replace(context, eligible=_eligible(context, strategy, event_types, shown, trace))
+    context.scope = category_scope(context, strategy.document)
+    context.eligible = _eligible(context, strategy.document, shown, trace)
+    return context
+
+
+def _events(
+    runtime: StoreRuntime, state: SessionState
+) -> tuple[Int32Array, Int32Array, Int64Array]:
+    """Rows, types and times of the recent events whose product is in the catalog."""
+    if not len(state.product_ids):
+        return _NO_ROWS, _NO_ROWS, state.at_s
+    rows = runtime.snapshot.rows_of(state.product_ids)
+    if rows.min() >= 0:
+        return rows, state.types, state.at_s
+    known = rows >= 0
+    return rows[known], state.types[known], state.at_s[known]
 
 
 def _eligible(
-    context: Context,
-    strategy: StrategyDocument,
-    event_types: Int32Array,
-    shown: set[int],
-    trace: Trace | None,
+    context: Context, strategy: StrategyDocument, shown: set[int], trace: Trace | None
 ) -> BoolArray:
-    snapshot, exclude = context.snapshot, strategy.exclude
-    excluded: dict[str, list[int]] = {
-        "in view": context.page_rows,
-        "excluded by the request": snapshot.rows_of_external(context.request.exclude),
-        "shown above on this page": list(shown),
-        "hidden by the shopper": context.event_rows[event_types == _HIDE].tolist(),
-    }
+    """Every product of the catalog without what is excluded; the scope is looked at apart."""
+    snapshot, exclude, request = context.snapshot, strategy.exclude, context.request
+    excluded: dict[str, list[int]] = {"in view": context.page_rows}
+    if request.exclude:
+        excluded["excluded by the request"] = snapshot.rows_of_external(request.exclude)
+    if shown:
+        excluded["shown above on this page"] = list(shown)
+    if len(context.event_rows):
+        hidden = context.event_rows[context.event_types == _HIDE]
+        excluded["hidden by the shopper"] = hidden.tolist()
     if exclude.in_cart:
         excluded["in the cart"] = context.cart_rows
     if exclude.viewed:
-        excluded["viewed"] = context.viewed_rows
+        excluded["viewed"] = context.viewed_rows()
     if exclude.purchased:
-        excluded["bought"] = _bought_rows(context, event_types)
-    mask = snapshot.eligible
-    scope = category_scope(context, strategy)
-    if scope is not None:
-        mask = mask & scope
+        excluded["bought"] = _bought_rows(context)
     rows = [row for part in excluded.values() for row in part]
-    if rows:
-        mask = without_rows(mask, rows)
+    mask = without_rows(snapshot.eligible, rows) if rows else snapshot.eligible
     if trace is not None:
+        scope = context.scope
+        within = mask if scope is None else mask & scope[snapshot.category_codes]
         trace.step(
             "eligibility",
             catalog=len(snapshot),
-            eligible=int(mask.sum()),
+            eligible=int(within.sum()),
             excluded={why: len(part) for why, part in excluded.items() if part},
         )
         explain_ineligible(trace, context, strategy, excluded)
     return mask
 
 
-def _bought_rows(context: Context, event_types: Int32Array) -> list[int]:
-    rows: list[int] = context.event_rows[event_types == _PURCHASE].tolist()
+def _bought_rows(context: Context) -> list[int]:
+    rows: list[int] = context.event_rows[context.event_types == _PURCHASE].tolist()
     model, past = context.models.profiles, context.history
     if model is not None and past is not None:
         bought = model.rows.to_snapshot[past.rows[past.counts > 0]]
@@ -200,13 +219,12 @@ def _bought_rows(context: Context, event_types: Int32Array) -> list[int]:
 
 
 def _strategy_answer(
-    context: Context, strategy: StrategyDocument, n_wanted: int, trace: Trace | None
+    context: Context, strategy: ServingStrategy, n_wanted: int, trace: Trace | None
 ) -> tuple[list[Chosen], Reason | None]:
     """Steps 5 to 7: what the strategy itself finds, best first, and why it may be short."""
-    names = [entry.source for entry in strategy.sources]
-    found = [SOURCES[name].find(context) for name in names]
+    found = [SOURCES[name].find(context) for name in strategy.names]
     if trace is not None:
-        for name, part in zip(names, found, strict=True):
+        for name, part in zip(strategy.names, found, strict=True):
             trace.step(
                 "candidates",
                 source=name,
@@ -215,13 +233,13 @@ def _strategy_answer(
             )
     blended = blend(
         [
-            (entry.source, entry.weight, part.candidates)
-            for entry, part in zip(strategy.sources, found, strict=True)
+            (name, weight, part.candidates)
+            for name, weight, part in zip(strategy.names, strategy.weights, found, strict=True)
         ],
-        eligible=context.eligible,
-        limit=RERANK_POOL,
+        allowed=context.allowed,
+        limit=POOL,
     )
-    chosen = _chosen(context, strategy, blended, names, n_wanted, trace)
+    chosen = _chosen(context, strategy, blended, n_wanted, trace)
     return chosen, _why_short(found, blended)
 
 
@@ -237,62 +255,81 @@ def _why_short(found: list[Found], blended: Blended) -> Reason:
 
 def _chosen(
     context: Context,
-    strategy: StrategyDocument,
+    strategy: ServingStrategy,
     blended: Blended,
-    names: list[str],
     n_wanted: int,
     trace: Trace | None,
 ) -> list[Chosen]:
     if not len(blended):
         return []
+    n_first = POOL_PER_PRODUCT * n_wanted
+    positions = _diverse(context, strategy.document, blended, n_first, n_wanted)
+    if len(positions) < n_wanted and n_first < len(blended):
+        positions = _diverse(context, strategy.document, blended, len(blended), n_wanted)
+    if trace is not None:
+        _explain_places(context, strategy, blended, positions, trace)
+    names = strategy.names
+    parts, because = blended.leading(positions)
+    return [
+        Chosen(
+            row,
+            score,
+            names[part],
+            start,
+            {names[n]: (rank, share) for n, rank, share in blended.shares(position)}
+            if trace is not None
+            else None,
+        )
+        for position, row, score, part, start in zip(
+            positions.tolist(),
+            blended.rows[positions].tolist(),
+            blended.scores[positions].tolist(),
+            parts,
+            because,
+            strict=True,
+        )
+    ]
+
+
+def _diverse(
+    context: Context, strategy: StrategyDocument, blended: Blended, n_looked_at: int, n_wanted: int
+) -> Int64Array:
+    """Step 7 on the best so many candidates: their positions in the order to show."""
+    rows = blended.rows[:n_looked_at]
     snapshot = context.snapshot
-    positions = rerank(
-        np.arange(len(blended), dtype=np.int32),
-        blended.scores,
-        vectors=_vectors(context, blended.rows),
+    by_brand = strategy.max_per_brand is not None
+    by_category = strategy.max_per_category is not None
+    return rerank(
+        np.arange(len(rows), dtype=np.int32),
+        blended.scores[:n_looked_at],
+        vectors=_vectors(context, rows) if strategy.diversity else None,
         trade_off=strategy.diversity,
         limit=n_wanted,
-        brand_codes=snapshot.brand_codes[blended.rows],
+        brand_codes=snapshot.brand_codes[rows] if by_brand else None,
         max_per_brand=strategy.max_per_brand,
-        category_codes=snapshot.category_codes[blended.rows],
+        category_codes=snapshot.category_codes[rows] if by_category else None,
         max_per_category=strategy.max_per_category,
     )
-    if trace is not None:
-        trace.step("blend", candidates=len(blended))
-        trace.step("diversity", trade_off=strategy.diversity, kept=len(positions))
-        kept = set(positions.tolist())
-        asked = set(snapshot.rows_of_external(context.request.why_not))
-        for position, row in enumerate(blended.rows.tolist()):
-            if row in asked and position not in kept:
-                trace.drop(
-                    snapshot.external_ids[row],
-                    "diversity",
-                    f"place {position + 1} by score was not enough after diversity and caps",
-                )
-    chosen = []
-    for position in positions.tolist():
-        parts = None
-        if trace is not None:
-            parts = {
-                name: (int(rank), float(score))
-                for name, rank, score in zip(
-                    names,
-                    blended.part_ranks[position],
-                    blended.part_scores[position],
-                    strict=True,
-                )
-                if rank
-            }
-        chosen.append(
-            Chosen(
-                int(blended.rows[position]),
-                float(blended.scores[position]),
-                names[int(blended.source[position])],
-                int(blended.because[position]),
-                parts,
+
+
+def _explain_places(
+    context: Context,
+    strategy: ServingStrategy,
+    blended: Blended,
+    positions: Int64Array,
+    trace: Trace,
+) -> None:
+    trace.step("blend", candidates=len(blended))
+    trace.step("diversity", trade_off=strategy.document.diversity, kept=len(positions))
+    kept = set(positions.tolist())
+    asked = set(context.snapshot.rows_of_external(context.request.why_not))
+    for position, row in enumerate(blended.rows.tolist()):
+        if row in asked and position not in kept:
+            trace.drop(
+                context.snapshot.external_ids[row],
+                "diversity",
+                f"place {position + 1} by score was not enough after diversity and caps",
             )
-        )
-    return chosen
 
 
 def _vectors(context: Context, rows: Int32Array) -> Float32Array | None:
@@ -300,8 +337,8 @@ def _vectors(context: Context, rows: Int32Array) -> Float32Array | None:
     model = context.models.content
     if model is None:
         return None
-    in_model = model.rows.from_snapshot[rows]
-    vectors: Float32Array = model.vectors[in_model]
+    in_model = model.rows.from_snapshot.take(rows)
+    vectors: Float32Array = model.vectors.take(in_model, axis=0, mode="clip")
     if in_model.min() < 0:
         vectors[in_model < 0] = 0
     return vectors
@@ -336,32 +373,22 @@ def _fill(
 def _fill_from(
     context: Context, name: str, chosen: list[Chosen], taken: set[int], n_wanted: int
 ) -> int:
-    candidates: Candidates = SOURCES[name].find(context).candidates
+    candidates = SOURCES[name].find(context).candidates
+    if not len(candidates):
+        return 0
     added = 0
-    for row, score, because in zip(
-        candidates.rows.tolist(),
-        candidates.scores.tolist(),
-        candidates.because.tolist(),
-        strict=True,
-    ):
+    for position in context.allowed(candidates.rows).nonzero()[0].tolist():
         if len(chosen) >= n_wanted:
             break
-        if row not in taken and context.eligible[row]:
+        row = int(candidates.rows[position])
+        if row not in taken:
             taken.add(row)
+            score, because = float(candidates.scores[position]), int(candidates.because[position])
             chosen.append(Chosen(row, score, name, because, None))
             added += 1
     return added
 
 
-def _table(values: dict[int, float]) -> Float32Array:
-    table = np.zeros(256, np.float32)
-    for key, value in values.items():
-        table[key] = value
-    return table
-
-
-# Indexed by event type.
-_SESSION_WEIGHT_OF = _table({int(kind): weight for kind, weight in SESSION_WEIGHTS.items()})
-_IS_VIEW = _table({int(kind): 1.0 for kind in VIEW_TYPES}).astype(np.bool_)
 _HIDE = int(EventType.HIDE_ITEM)
 _PURCHASE = int(EventType.PURCHASE)
+_NO_ROWS = np.empty(0, np.int32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
+from recommender.serving.placement import ServingExperiment, ServingVariant
 from recommender.serving.trace import Trace
 
 MAX_LIMIT = 50
@@ -49,6 +50,8 @@ class Recommendation:
 
     Attributes
     ----------
+    experiment, variant
+        What the shopper takes part in here, None if in nothing.
     rows, sources, scores
         Snapshot rows in order of position, the source that weighed most for each, its blended
         score.
@@ -64,6 +67,8 @@ class Recommendation:
     placement_slug: str
     placement_id: int
     strategy_version_id: int
+    experiment: ServingExperiment | None
+    variant: ServingVariant | None
     title: str
     rows: list[int]
     sources: list[str]

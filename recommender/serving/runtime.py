@@ -10,42 +10,40 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from catalog.models.events import EventType
 from recommender.artifacts.manifest import ArtifactError
 from recommender.artifacts.reader import LoadedArtifact, artifact_open
 from recommender.artifacts.writer import artifact_folder
+from recommender.engine.errors import InvalidInputError
+from recommender.engine.online.bucketing import bucket_ranges
+from recommender.engine.types import Float32Array
 from recommender.selectors.catalog_rows import catalog_rows, catalog_rows_changed
 from recommender.selectors.serving_settings import (
-    PlacementSettings,
+    ExperimentSettings,
     StoreSettings,
     StoreVersions,
     store_settings,
     store_versions,
 )
 from recommender.serving.models import ServingModels, bind_models
+from recommender.serving.placement import ServingExperiment, ServingPlacement, ServingVariant
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
-from recommender.serving.strategy import InvalidStrategyError, StrategyDocument, strategy_parse
+from recommender.serving.strategy import InvalidStrategyError, ServingStrategy, strategy_parse
 
 POLL_SECONDS = 1.0
 # A refused artifact is looked at again: a shared folder may have been late.
 RETRY_REFUSED_S = 60.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ServingPlacement:
-    """A placement with its strategy, parsed."""
-
-    settings: PlacementSettings
-    strategy: StrategyDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class StoreRuntime:
     artifacts: dict[str, LoadedArtifact]
     models: ServingModels
     catalog_version: int
+    event_weights: Float32Array = field(default_factory=lambda: event_weight_table({}))
     refused: Mapping[tuple[str, str], float] = field(default_factory=dict)
     known_updates: dict[int, int] = field(default_factory=dict)
 
@@ -99,11 +98,16 @@ class Runtimes:
                 del self._stores[gone]
             self.refreshed_at = time.monotonic()
 
-    def start(self) -> None:
-        """Load all stores and keep them fresh in a thread of their own. Safe to call again."""
+    def start(self, *, beside: Callable[[], object] = lambda: None) -> None:
+        """Load all stores and keep them fresh in a thread of their own. Safe to call again.
+
+        `beside` is called with every look, once a second.
+        """
         if self._thread is not None and self._thread.is_alive():
             return
-        self._thread = threading.Thread(target=self._watch, name="vitrine-runtime", daemon=True)
+        self._thread = threading.Thread(
+            target=self._watch, args=(beside,), name="vitrine-runtime", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -115,12 +119,13 @@ class Runtimes:
             self._stores.clear()
             self.refreshed_at = None
 
-    def _watch(self) -> None:
+    def _watch(self, beside: Callable[[], object]) -> None:
         away = False
         while not self._stop.is_set():
             try:
                 close_old_connections()
                 self.refresh()
+                beside()
                 if away:
                     log.info("PostgreSQL is back; serving is fresh again")
                 away = False
@@ -139,16 +144,21 @@ class Runtimes:
         if versions.settings_version != before.settings.settings_version:
             current = store_settings(store_id=store_id)
             if current is not None:
-                after = replace(after, settings=current, placements=_placements(current))
+                after = replace(
+                    after,
+                    settings=current,
+                    placements=_placements(current),
+                    event_weights=event_weight_table(current.event_weights),
+                )
         snapshot_changed = versions.catalog_version != before.catalog_version
         if snapshot_changed:
             snapshot = _snapshot_updated(before)
             after = replace(after, snapshot=snapshot, catalog_version=versions.catalog_version)
         artifacts, refused = self._artifacts(store_id, versions, after)
         if artifacts is not after.artifacts or after.snapshot is not before.snapshot:
-            after = replace(
-                after, artifacts=artifacts, models=bind_models(artifacts, after.snapshot)
-            )
+            bound = (before.artifacts, before.snapshot, before.models)
+            models = bind_models(artifacts, after.snapshot, bound)
+            after = replace(after, artifacts=artifacts, models=models)
         if refused != after.refused:
             after = replace(after, refused=refused)
         self._stores[store_id] = after
@@ -167,6 +177,7 @@ class Runtimes:
             artifacts={},
             models=ServingModels(),
             catalog_version=versions.catalog_version,
+            event_weights=event_weight_table(current.event_weights),
         )
         artifacts, refused = self._artifacts(store_id, versions, runtime)
         self._stores[store_id] = replace(
@@ -207,16 +218,50 @@ class Runtimes:
         return artifacts, refused
 
 
+def event_weight_table(weights: Mapping[str, float]) -> Float32Array:
+    """Event weights by the number of the type, float32[256]; 0 for types without one."""
+    table = np.zeros(256, np.float32)
+    for kind in EventType:
+        table[kind] = weights.get(kind.label, 0.0)
+    return table
+
+
 def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
+    """Placements by slug. What can't be understood is reported and left out."""
     placements = {}
     for placement in current.placements:
         try:
-            strategy = strategy_parse(placement.document)
+            strategy = ServingStrategy(
+                placement.strategy_version_id, strategy_parse(placement.document)
+            )
         except InvalidStrategyError as error:
             log.error("strategy refused", placement=placement.slug, error=str(error))
             continue
-        placements[placement.slug] = ServingPlacement(placement, strategy)
+        experiment = None
+        if placement.experiment is not None:
+            try:
+                experiment = _experiment(placement.experiment)
+            except (InvalidStrategyError, InvalidInputError) as error:
+                log.error("experiment refused", key=placement.experiment.key, error=str(error))
+        placements[placement.slug] = ServingPlacement(placement, strategy, experiment)
     return placements
+
+
+def _experiment(stored: ExperimentSettings) -> ServingExperiment:
+    return ServingExperiment(
+        experiment_id=stored.experiment_id,
+        key=stored.key,
+        seed=stored.seed,
+        ranges=bucket_ranges([each.weight for each in stored.variants], stored.coverage),
+        variants=tuple(
+            ServingVariant(
+                each.variant_id,
+                each.key,
+                ServingStrategy(each.strategy_version_id, strategy_parse(each.document)),
+            )
+            for each in stored.variants
+        ),
+    )
 
 
 def _snapshot_updated(before: StoreRuntime) -> CatalogSnapshot:

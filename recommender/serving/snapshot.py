@@ -14,10 +14,13 @@ from catalog.money import price_text
 from recommender.engine.online.eligibility import eligible_items
 from recommender.engine.types import BoolArray, Int32Array, Int64Array
 from recommender.selectors.catalog_rows import ProductRow
+from recommender.serving.recent import Recent
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 CATEGORY_SEPARATOR = " > "
+# Categories whose levels below are remembered; each is a byte for every category of the store.
+N_CATEGORIES = 4_096
 
 
 class Codes:
@@ -78,7 +81,7 @@ class CatalogSnapshot:
     newest_update_us: int
     _sorted_ids: Int64Array
     _sorted_rows: Int32Array
-    _category_masks: dict[str, BoolArray] = field(default_factory=dict)
+    _inside: Recent[str, BoolArray] = field(default_factory=lambda: Recent(N_CATEGORIES))
     _newest_first: Int32Array | None = None
 
     def __len__(self) -> int:
@@ -125,25 +128,26 @@ class CatalogSnapshot:
         code = int(self.category_codes[row])
         return self.categories.names[code] if code >= 0 else ""
 
-    def category_mask(self, path: str) -> BoolArray:
-        """Products of a category or of any level below it. Made at the first call, then kept.
+    def categories_inside(self, path: str) -> BoolArray:
+        """Which categories are this one or a level below it. Not to be changed.
 
         Parameters
         ----------
         path
-            "Frozen > Waffles". An unknown path is a mask without a product.
+            "Frozen > Waffles". An unknown path holds nothing.
+
+        Returns
+        -------
+        bool[n_categories + 1]
+            By category code; the last one, which code -1 reads, is False.
         """
-        mask = self._category_masks.get(path)
-        if mask is None:
+
+        def make() -> BoolArray:
             below = path + CATEGORY_SEPARATOR
-            inside = np.array(
-                [name == path or name.startswith(below) for name in self.categories.names] + [False]
-            )
-            # Code -1 (no category) reads the last element, which is False.
-            mask = inside[self.category_codes]
-            if len(self._category_masks) < 1000:
-                self._category_masks[path] = mask
-        return mask
+            names = self.categories.names
+            return np.array([name == path or name.startswith(below) for name in names] + [False])
+
+        return self._inside.get(path, make)
 
     def newest_first(self) -> Int32Array:
         """Eligible products with a date of publication, newest first, ties by row."""

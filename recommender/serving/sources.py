@@ -11,28 +11,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.engine.online.fold_in import ease_fold_in
+from catalog.models.events import EventType
+from recommender.engine.online.blending import blend
+from recommender.engine.online.eligibility import allowed_rows, keep
+from recommender.engine.online.fold_in import ease_add_session
 from recommender.engine.online.neighbours import expand_neighbours
+from recommender.engine.online.next_click import next_click as click_next
 from recommender.engine.online.popular import recently_viewed as recent_views
-from recommender.engine.online.popular import top_scored
 from recommender.engine.online.profiles import buy_again as due_again
-from recommender.engine.types import (
-    NO_ROW,
-    Candidates,
-    Float32Array,
-    Int32Array,
-    Neighbours,
+from recommender.engine.online.session_neighbours import (
+    session_neighbours as neighbours_of_session,
 )
-from recommender.serving.context import Context, history_with_session
-from recommender.serving.models import RowMap
+from recommender.engine.types import NO_ROW, Candidates, Int32Array, Neighbours
+from recommender.serving.context import Context
+from recommender.serving.models import Chart, RowMap
+from recommender.serving.snapshot import CATEGORY_SEPARATOR
 from recommender.serving.trace import Reason
 
 # How much recent sales of a product say about whether a household needs it again. 0.1 is a tie
 # with 0 on the demo shop and with 0.3 on a gift shop, and worse on neither.
 DEMAND_EXPONENT = 0.1
-# Products of a history that `for_you` starts from, the weightiest ones. Each is a line of the model to
-# read: 100 find as much as 200 (recall .1163 and .1175 on the demo shop) in half the time.
-MAX_HISTORY = 100
+# Of the weight of a history with a session: enough for a click to move the next page, not so much
+# that a year of orders is forgotten. Measured in docs/engine.md.
+SESSION_SHARE = 0.3
 # Candidates per source: enough that exclusions and caps leave a full answer.
 POOL = 100
 
@@ -95,20 +96,71 @@ def for_you(context: Context) -> Found:
     model = context.models.profiles
     if model is None:
         return Found(NOTHING, Reason.NOT_TRAINED)
-    rows, weights = history_with_session(context)
-    if not len(rows):
+    past = context.history
+    if past is None and not len(context.event_rows):
         return Found(NOTHING, Reason.UNKNOWN_SHOPPER)
     # Half of a grocer's orders are things bought before: whether they may be shown is said by the
     # strategy's exclusions, not by the model.
-    found = ease_fold_in(
+    found = ease_add_session(
         model.taste,
-        rows,
-        weights,
+        model.folded(past) if past is not None else None,
+        model.rows.from_snapshot.take(context.event_rows),
+        context.event_weights,
+        session_share=SESSION_SHARE,
         limit=2 * POOL,
-        max_history=MAX_HISTORY,
-        exclude_history=False,
+        reasons=context.request.explain,
     )
     return Found(model.rows.candidates(found))
+
+
+def next_click(context: Context) -> Found:
+    model = context.models.sessions
+    if model is None:
+        return Found(NOTHING, Reason.NOT_TRAINED)
+    session = context.session_rows()
+    if not session:
+        return Found(NOTHING, _no_session(context))
+    rows = model.rows.from_snapshot.take(session)
+    found = model.rows.candidates(
+        click_next(model.next_click, rows, limit=POOL, exclude_session=True)
+    )
+    last, offsets = int(rows[-1]), model.next_click.offsets
+    if last >= 0 and offsets[last] < offsets[last + 1]:
+        return Found(found)
+    return Found(_with_content(context, session[-1], found))
+
+
+def _with_content(context: Context, row: int, found: Candidates) -> Candidates:
+    """What is like a product that nobody went on from yet, before what the session says without it."""
+    content = context.models.content
+    if content is None:
+        return found
+    own = int(content.rows.from_snapshot[row])
+    alike = content.rows.candidates(expand_neighbours(content.neighbours, [own], limit=POOL))
+    both = blend([("content", 1.0, alike), ("clicks", 0.5, found)], limit=POOL)
+    _, because = both.leading(np.arange(len(both)))
+    return Candidates(both.rows, both.scores, np.array(because, np.int32))
+
+
+def session_neighbours(context: Context) -> Found:
+    model = context.models.sessions
+    if model is None:
+        return Found(NOTHING, Reason.NOT_TRAINED)
+    session = context.session_rows()
+    if not session:
+        return Found(NOTHING, _no_session(context))
+    found = neighbours_of_session(
+        model.index,
+        model.rows.from_snapshot.take(session),
+        limit=POOL,
+        now_s=context.now_s,
+        exclude_session=True,
+    )
+    return Found(model.rows.candidates(found))
+
+
+def _no_session(context: Context) -> Reason:
+    return Reason.UNKNOWN_PRODUCT if context.request.product_ids else Reason.UNKNOWN_SHOPPER
 
 
 def buy_again(context: Context) -> Found:
@@ -130,39 +182,47 @@ def buy_again(context: Context) -> Found:
         demand_exponent=DEMAND_EXPONENT,
         min_days=1.0,
     )
-    return Found(model.rows.candidates(found))
+    return Found(_not_just_bought(context, model.rows.candidates(found)))
+
+
+def _not_just_bought(context: Context, found: Candidates) -> Candidates:
+    """Without what was bought since the training: it isn't running out any more."""
+    model = context.models.profiles
+    assert model is not None
+    since = (context.event_types == EventType.PURCHASE) & (context.event_at_s > model.as_of_s)
+    if not since.any():
+        return found
+    return keep(found, allowed_rows(found.rows, excluded=context.event_rows[since]))
 
 
 def trending(context: Context) -> Found:
     model = context.models.popularity
     if model is None:
         return Found(NOTHING, Reason.NOT_TRAINED)
-    return _top(context, model.trending, model.trending_ranking)
+    return _top(context, model.trending)
 
 
 def bestsellers(context: Context) -> Found:
     model = context.models.popularity
     if model is None:
         return Found(NOTHING, Reason.NOT_TRAINED)
-    return _top(context, model.bestsellers, model.bestsellers_ranking)
+    return _top(context, model.bestsellers)
 
 
 def new_arrivals(context: Context) -> Found:
-    snapshot = context.snapshot
-    ranking = snapshot.newest_first()
-    eligible = context.eligible
-    rows = ranking[eligible[ranking]][:POOL]
+    rows = _first_allowed(context, context.snapshot.newest_first())
     # One step of score per place: only the order means something.
     scores = np.arange(len(rows), 0, -1, dtype=np.float32)
     return Found(Candidates(rows, scores, np.full(len(rows), NO_ROW, np.int32)))
 
 
 def recently_viewed(context: Context) -> Found:
-    if not context.viewed_rows:
+    viewed = context.viewed_rows()
+    if not viewed:
         return Found(NOTHING, Reason.UNKNOWN_SHOPPER)
     in_view = set(context.page_rows)
-    views = [row for row in context.viewed_rows if row not in in_view]
-    return Found(recent_views(views, limit=POOL, eligible=context.eligible))
+    views = [row for row in viewed if row not in in_view]
+    return Found(recent_views(views, limit=POOL))
 
 
 def _neighbours_of_seeds(context: Context, rows: RowMap, neighbours: Neighbours) -> Found:
@@ -170,23 +230,37 @@ def _neighbours_of_seeds(context: Context, rows: RowMap, neighbours: Neighbours)
     if not seeds:
         asked = context.request.product_ids or context.request.cart
         return Found(NOTHING, Reason.UNKNOWN_PRODUCT if asked else Reason.NO_CONTEXT)
-    in_model = rows.from_snapshot[np.array(seeds, np.int32)]
-    found = expand_neighbours(neighbours, in_model, weights, limit=POOL)
+    found = expand_neighbours(neighbours, rows.from_snapshot.take(seeds), weights, limit=POOL)
     return Found(rows.candidates(found))
 
 
-def _top(context: Context, scores: Float32Array, ranking: Int32Array) -> Found:
-    if context.category is None or context.request.query is not None:
-        return Found(top_scored(scores, limit=POOL, eligible=context.eligible, ranking=ranking))
+def _top(context: Context, chart: Chart) -> Found:
     # Within the category in view first; a category without sales is answered by its parent.
-    path = context.category
+    path = context.category if context.request.query is None else None
     while path:
-        mask = context.eligible & context.snapshot.category_mask(path)
-        found = top_scored(scores, limit=POOL, eligible=mask, ranking=ranking)
-        if len(found):
-            return Found(found)
-        path = path.rpartition(" > ")[0]
-    return Found(top_scored(scores, limit=POOL, eligible=context.eligible, ranking=ranking))
+        rows = _first_allowed(context, chart.ranking_inside(path, context.snapshot))
+        if len(rows):
+            return Found(_scored(chart, rows))
+        path = path.rpartition(CATEGORY_SEPARATOR)[0]
+    return Found(_scored(chart, _first_allowed(context, chart.ranking)))
+
+
+def _first_allowed(context: Context, ranking: Int32Array) -> Int32Array:
+    """The first of a ranking that may be shown, looking no further down than needed."""
+    kept = [ranking[:0]]
+    found = 0
+    for start in range(0, len(ranking), 3 * POOL):
+        part = ranking[start : start + 3 * POOL]
+        part = part[context.allowed(part)]
+        kept.append(part)
+        found += len(part)
+        if found >= POOL:
+            break
+    return np.concatenate(kept)[:POOL]
+
+
+def _scored(chart: Chart, rows: Int32Array) -> Candidates:
+    return Candidates(rows, chart.scores[rows], np.full(len(rows), NO_ROW, np.int32))
 
 
 SOURCES: dict[str, Source] = {
@@ -215,6 +289,22 @@ SOURCES: dict[str, Source] = {
             "Similar to",
             True,
             similar_content,
+        ),
+        Source(
+            "next_click",
+            "Next click",
+            "Where do shoppers go from here?",
+            "Looked at next, after",
+            False,
+            next_click,
+        ),
+        Source(
+            "session_neighbours",
+            "Shoppers like this one now",
+            "What did shoppers who did this just now do next?",
+            "Visits like this one also had",
+            False,
+            session_neighbours,
         ),
         Source("for_you", "For you", "What fits this person?", "Because of", False, for_you),
         Source(

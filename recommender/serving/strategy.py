@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 SOURCE_NAMES = (
+    "next_click",
+    "session_neighbours",
     "bought_together",
     "also_viewed",
     "for_you",
@@ -18,6 +20,8 @@ SOURCE_NAMES = (
     "new_arrivals",
     "recently_viewed",
 )
+# Those that start from what the last training knows of the shopper.
+HISTORY_SOURCES = frozenset({"for_you", "buy_again"})
 FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals")
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -70,6 +74,28 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Literal["any", "same", "other"] = "any"
     exclude: Exclusions = Exclusions()
     fallback: tuple[str, ...] = ("trending", "bestsellers")
+
+
+class ServingStrategy:
+    """A strategy version with what a request would otherwise work out each time.
+
+    Attributes
+    ----------
+    names, weights
+        The sources, in the document's order.
+    needs_history
+        Whether anything in it looks at what the shopper did before this session.
+    """
+
+    __slots__ = ("document", "names", "needs_history", "version_id", "weights")
+
+    def __init__(self, version_id: int, document: StrategyDocument) -> None:
+        self.version_id = version_id
+        self.document = document
+        self.names = [entry.source for entry in document.sources]
+        self.weights = [entry.weight for entry in document.sources]
+        asked = {*self.names, *document.fallback}
+        self.needs_history = document.exclude.purchased or not asked.isdisjoint(HISTORY_SOURCES)
 
 
 def strategy_parse(document: dict[str, Any]) -> StrategyDocument:

@@ -7,7 +7,6 @@ catches `StoreUnavailable` by name and goes on without.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,10 +17,14 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-CONNECT_TIMEOUT_S = 0.05
-READ_TIMEOUT_S = 0.1
-# How long nobody asks a server that failed. Then one request tries again, the others go on without.
-REST_S = 1.0
+from recommender.telemetry import VALKEY_UNAVAILABLE
+
+# A request waits once for a server that hangs, and stays below 50 ms with all the rest it does.
+CONNECT_TIMEOUT_S = 0.03
+READ_TIMEOUT_S = 0.03
+# While the server is away a thread asks for it. No request does, so none of them waits.
+PROBE_INTERVAL_S = 0.2
+PROBE_TIMEOUT_S = 1.0
 
 Command = tuple[bytes | str | int | float, ...]
 T = TypeVar("T")
@@ -34,21 +37,25 @@ class StoreUnavailable(Exception):
 
 
 class Valkey:
-    """A pool of connections behind a circuit breaker. Safe to use from many threads."""
+    """A pool of connections behind a circuit breaker. Safe to use from many threads.
+
+    The first failure opens it: from then on every call fails at once, until a thread of its own
+    has got an answer. A stall of a moment costs little more than the moment.
+    """
 
     def __init__(self, url: str) -> None:
-        client = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=READ_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        client = _client(url, connect_s=CONNECT_TIMEOUT_S, read_s=READ_TIMEOUT_S)
+        self._url = url
         self._client = client
         self._execute: Callable[..., Any] = client.execute_command
-        self._rests_until = 0.0
         self._away = False
-        self._trial = threading.Lock()
+        self._probe: threading.Thread | None = None
+        self._opening = threading.Lock()
+        self._closed = threading.Event()
+
+    @property
+    def is_away(self) -> bool:
+        return self._away
 
     def call(self, *command: bytes | str | int | float) -> Any:
         """One command, one round trip."""
@@ -66,31 +73,68 @@ class Valkey:
         return self._guarded(run)
 
     def close(self) -> None:
+        self._closed.set()
         self._client.close()
 
     def _guarded(self, run: Callable[[], T]) -> T:
-        if not self._away:
-            return self._run(run)
-        if time.monotonic() < self._rests_until or not self._trial.acquire(blocking=False):
-            raise StoreUnavailable("Valkey is left alone after a failure")
-        try:
-            return self._run(run)
-        finally:
-            self._trial.release()
-
-    def _run(self, run: Callable[[], T]) -> T:
-        try:
-            result = run()
-        except redis.RedisError as error:
-            self._rests_until = time.monotonic() + REST_S
-            if not self._away:
-                self._away = True
-                log.warning("Valkey is away; answers go on without it", error=str(error))
-            raise StoreUnavailable(str(error)) from error
         if self._away:
+            VALKEY_UNAVAILABLE.inc()
+            if self._probe is None or not self._probe.is_alive():
+                self._open()  # a forked process inherits the state, but not the thread
+            raise StoreUnavailable("Valkey is left alone until it answers again")
+        try:
+            return run()
+        except redis.ResponseError as error:
+            # The server is there and refuses this one command: no reason to leave it alone.
+            VALKEY_UNAVAILABLE.inc()
+            raise StoreUnavailable(str(error)) from error
+        except redis.RedisError as error:
+            VALKEY_UNAVAILABLE.inc()
+            self._open(str(error))
+            raise StoreUnavailable(str(error)) from error
+
+    def _open(self, reason: str = "") -> None:
+        with self._opening:
+            if self._probe is not None and self._probe.is_alive():
+                return
+            if reason:
+                log.warning("Valkey is away; answers go on without it", error=reason)
+            self._away = True
+            self._probe = threading.Thread(
+                target=self._ask_until_it_answers, name="vitrine-valkey-probe", daemon=True
+            )
+            self._probe.start()
+
+    def _ask_until_it_answers(self) -> None:
+        while not self._answers():
+            if self._closed.wait(PROBE_INTERVAL_S):
+                return
+        # Under the lock: a failure that comes now finds either an open breaker or no thread.
+        with self._opening:
             self._away = False
-            log.info("Valkey is back")
-        return result
+            self._probe = None
+        log.info("Valkey is back")
+
+    def _answers(self) -> bool:
+        # On a connection of its own: those of the pool may hang in the middle of an answer.
+        client = _client(self._url, connect_s=PROBE_TIMEOUT_S, read_s=PROBE_TIMEOUT_S)
+        try:
+            client.ping()
+        except redis.RedisError:
+            return False
+        finally:
+            client.close()
+        return True
+
+
+def _client(url: str, *, connect_s: float, read_s: float) -> redis.Redis:
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=connect_s,
+        socket_timeout=read_s,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""The names of all keys in Valkey, in one place: `vt:{store_id}:…`."""
+"""The names of all keys in Valkey, in one place: `vt:{store_id}:…`, `vt:limit:…`."""
 
 from __future__ import annotations
 
@@ -8,3 +8,8 @@ PREFIX = "vt"
 def session_key(store_id: int, shopper_external_id: str) -> str:
     """The recent events of a shopper. A list."""
     return f"{PREFIX}:{store_id}:session:{shopper_external_id}"
+
+
+def limit_key(name: str, window: int) -> str:
+    """How often somebody called in a window of time. A number."""
+    return f"{PREFIX}:limit:{name}:{window}"

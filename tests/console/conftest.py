@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics.services.rollups import rollups_refresh
-from catalog.models import EventType, Product, Shopper, Store
+from catalog.models import EventType, Product, Shopper, ShopperLink, Store
 from recommender.artifacts.writer import artifact_write
 from recommender.models import Artifact, Placement, Run
 from recommender.services.impressions import ImpressionRow, impressions_store
@@ -43,10 +43,14 @@ class Shop:
             f"{base}/catalog/{self.products[0].pk}/",
             f"{base}/placements/",
             f"{base}/placements/{self.placement.slug}/",
+            f"{base}/events/",
             f"{base}/models/",
             f"{base}/models/{self.serving.pk}/",
             f"{base}/models/{self.held.pk}/",
             f"{base}/models/{self.active.pk}/",
+            f"{base}/models/weights/",
+            f"{base}/shoppers/",
+            f"{base}/shoppers/{self.shoppers[0].pk}/",
             f"{base}/settings/",
         ]
 
@@ -80,6 +84,9 @@ def furnish(store: Store, *, n_products: int = 6) -> Shop:
             make_event(store, shopper, products[0], at=at)
         make_order(store, shoppers[0], products[:3], at=at)
     make_event(store, shoppers[0], type=EventType.SEARCH, query="teapot", at=now)
+    ShopperLink.objects.create(
+        store=store, shopper=shoppers[1], customer=shoppers[2], linked_by=ShopperLink.LinkedBy.API
+    )
     placement = Placement.objects.get(store=store, slug="product-bought-together")
     deliver(store, placement, [product.pk for product in products[:3]], at=now)
     deliver(store, placement, [], at=now)
@@ -114,6 +121,8 @@ def deliver(store: Store, placement: Placement, product_ids: list[int], *, at: d
                 delivered_at_s=at.timestamp(),
                 placement_id=placement.pk,
                 strategy_version_id=placement.strategy_version_id,
+                experiment_id=None,
+                variant_id=None,
                 shopper_external_id="somebody",
                 session_id=None,
                 product_ids=product_ids,

@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from catalog.models import ApiKey, Member, Store, User
-from recommender.models import Artifact, Run
+from catalog.models import ApiKey, Member, QuarantinedEvent, ShopperLink, Store, User
+from recommender.engine.weighting import EVENT_WEIGHTS
+from recommender.models import Artifact, EventWeights, Run
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
 
@@ -23,6 +24,11 @@ def changes(shop: Shop) -> list[tuple[str, dict[str, str]]]:
         (f"{base}/models/retrain/", {"family": "content"}),
         (f"{base}/models/{shop.held.pk}/confirm/", {}),
         (f"{base}/models/{shop.held.pk}/discard/", {}),
+        (f"{base}/models/weights/save/", dict.fromkeys(EVENT_WEIGHTS, "0.7")),
+        (f"{base}/models/weights/save/", {"restore": "1"}),
+        (f"{base}/events/replay/", {}),
+        (f"{base}/shoppers/{shop.shoppers[0].pk}/link/", {"customer_id": "somebody"}),
+        (f"{base}/shoppers/{shop.shoppers[1].pk}/unlink/", {}),
         (f"{base}/settings/keys/", {"kind": "sk", "name": "Stolen"}),
         (f"{base}/settings/keys/{key.pk}/revoke/", {}),
     ]
@@ -34,6 +40,9 @@ def state_of(store: Store) -> list[object]:
         list(Run.objects.filter(store=store).order_by("pk").values_list("pk", "state")),
         list(Artifact.objects.filter(store=store).order_by("pk").values_list("pk", "serving")),
         list(ApiKey.objects.filter(store=store).order_by("pk").values_list("pk", "revoked_at")),
+        list(EventWeights.objects.filter(store=store).values_list("weights", "updated_at")),
+        list(QuarantinedEvent.objects.filter(store=store).values_list("replayed_at", flat=True)),
+        list(ShopperLink.objects.filter(store=store).order_by("pk").values_list("pk", "undone_at")),
     ]
 
 
@@ -111,12 +120,15 @@ def test_ids_of_another_store_lead_nowhere_under_the_own_address(
         f"{base}/catalog/{other.products[0].pk}/",
         f"{base}/models/{other.serving.pk}/",
         f"{base}/models/{other.held.pk}/",
+        f"{base}/shoppers/{other.shoppers[0].pk}/",
     ):
         assert client.get(path).status_code == 404, path
     key = ApiKey.objects.filter(store=other.store).latest("pk")
     for path in (
         f"{base}/models/{other.held.pk}/confirm/",
         f"{base}/models/{other.held.pk}/discard/",
+        f"{base}/shoppers/{other.shoppers[0].pk}/link/",
+        f"{base}/shoppers/{other.shoppers[1].pk}/unlink/",
         f"{base}/settings/keys/{key.pk}/revoke/",
     ):
         assert client.post(path).status_code == 404, path

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from catalog.models import Member, Store
 from recommender.console import models as models_pages
 from recommender.console.model_words import measures_of
-from recommender.models import Run
+from recommender.models import Artifact, Run
+from recommender.selectors.runs import family_statuses
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
 
@@ -120,6 +124,81 @@ def test_runs_are_listed_by_family(shop: Shop, client: Client) -> None:
     page = client.get("/console/corner/models/?family=popularity").content.decode()
     assert f"/models/{shop.active.pk}/" in page
     assert "1–1 of 1 runs" in page
+
+
+def test_increments_have_a_list_of_their_own(shop: Shop, client: Client) -> None:
+    runs = [
+        Run.objects.create(
+            store=shop.store, family="popularity", trigger=trigger, state=Run.State.PUBLISHED
+        )
+        for trigger in (Run.Trigger.INCREMENT, Run.Trigger.SCHEDULE)
+    ]
+    added, full = (f"/models/{run.pk}/" for run in runs)
+    for kind, shown in (("", {full}), ("increments", {added}), ("all", {added, full})):
+        page = client.get(f"/console/corner/models/?kind={kind}").content.decode()
+        assert {address for address in (added, full) if address in page} == shown
+    assert client.get("/console/corner/models/?kind=magic").status_code == 404
+
+
+def test_a_full_training_is_found_behind_any_number_of_increments(shop: Shop) -> None:
+    now = timezone.now()
+    Run.objects.bulk_create(
+        Run(
+            store=shop.store,
+            family="popularity",
+            trigger=Run.Trigger.INCREMENT,
+            state=Run.State.PUBLISHED,
+            queued_at=now + timedelta(minutes=number),
+        )
+        for number in range(250)
+    )
+    statuses = {status.family: status for status in family_statuses(store_id=shop.store.pk)}
+    assert statuses["popularity"].active == statuses["popularity"].last == shop.active
+    assert statuses["item_similarity"].held == shop.held
+
+
+def test_the_age_of_each_family_is_said_in_seconds_and_kept_up_to_date(
+    shop: Shop, client: Client
+) -> None:
+    Run.objects.filter(pk=shop.active.pk).update(state=Run.State.PUBLISHED)
+    made_at = timezone.now() - timedelta(seconds=75)
+    known_until = timezone.now() - timedelta(seconds=130)
+    Artifact.objects.filter(pk=shop.serving.artifact.pk).update(
+        created_at=made_at,
+        manifest={
+            **shop.serving.artifact.manifest,
+            "increments": 3,
+            "marks": {"received_us": int(known_until.timestamp() * 1_000_000)},
+        },
+    )
+    page = client.get("/console/corner/models/").content.decode()
+    assert 'hx-get="/console/corner/models/ages/" hx-trigger="every 3s"' in page
+    fresh = client.get("/console/corner/models/ages/")
+    for words in ("75 s", "3 increments on a full training", "2 min ago"):
+        assert words in page
+        assert words in fresh.content.decode()
+    assert fresh.content.decode().count('hx-swap-oob="true"') == len(Run.Family)
+    assert "HX-Trigger" not in fresh.headers
+    Run.objects.filter(pk=shop.active.pk).update(state=Run.State.RUNNING)
+    assert client.get("/console/corner/models/ages/").headers["HX-Trigger"] == "models-changed"
+
+
+def test_an_increment_that_failed_is_shown_until_one_succeeds(shop: Shop, client: Client) -> None:
+    run = Run.objects.create(
+        store=shop.store,
+        family="content",
+        trigger=Run.Trigger.INCREMENT,
+        state=Run.State.FAILED,
+        message="OSError: No space left on device",
+    )
+    assert "No space left on device" in client.get("/console/corner/models/").content.decode()
+    Run.objects.create(
+        store=shop.store,
+        family="content",
+        trigger=Run.Trigger.INCREMENT,
+        state=Run.State.PUBLISHED,
+    )
+    assert f"/models/{run.pk}/" not in client.get("/console/corner/models/").content.decode()
 
 
 def test_the_headline_comes_first_and_unknown_figures_keep_their_name() -> None:

@@ -267,3 +267,13 @@ def test_buckets_of_weeks_end_with_the_last_day_and_leave_out_what_fills_none(
 
 def test_a_day_without_a_row_is_zero(store: Store) -> None:
     assert day_figures(store=store, day=START.date()) == Figures()
+
+
+def test_what_machines_did_is_not_counted(store: Store) -> None:
+    shopper = make_shopper(store, "crawler")
+    product = make_product(store, "tea")
+    make_event(store, shopper, product, is_bot=True)
+    make_event(store, shopper, product)
+    rollups_refresh(store=store, now=timezone.now())
+    rollup = DailyRollup.objects.get(store=store)
+    assert (rollup.n_events, rollup.n_views, rollup.n_shoppers) == (1, 1, 1)

@@ -7,23 +7,29 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
 from catalog.api.bodies import body_read
 from catalog.api.errors import ApiError
+from catalog.contract import event_names
 from catalog.contract.events import ANONYMOUS
 from catalog.models import Event, EventType, QuarantinedEvent, Shopper, Store
 from catalog.services import events as event_services
-from catalog.services.events import quarantine_prune
-from recommender.services import ingest
+from catalog.services import quarantine as quarantine_services
+from catalog.services.quarantine import quarantine_prune
+from recommender.services import ingest, replay
 from recommender.services.ingest import EventsAnswer, events_ingest
+from recommender.services.replay import quarantine_replay
 from recommender.serving.signing import recommendation_id_new, recommendation_id_sign
+from recommender.stores.session_state import session_read
 from tests.factories import make_product, make_shopper
 
 pytestmark = pytest.mark.django_db
@@ -222,10 +228,14 @@ def test_the_number_of_queries_does_not_grow_with_the_events(
     send: Send, store: Store, secret_key: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     answer_of(send(event(), key=secret_key))  # The key is known from here on.
+    # A shopper who was just seen, with a product that the catalog lacks: products, events.
+    with django_assert_num_queries(2):
+        answer_of(send(event(), key=secret_key))
     # Savepoint and release (a test runs inside a transaction), products, shoppers, events.
     with django_assert_num_queries(5):
         answer_of(send(event(shopper_id="new"), key=secret_key))
-    with django_assert_num_queries(5):
+    # The same, with COPY, which Django doesn't count.
+    with django_assert_num_queries(4):
         many = [event(shopper_id=f"s{n}", product_id=f"p{n}") for n in range(200)]
         assert answer_of(send(*many, key=secret_key))["accepted"] == 200
 
@@ -404,7 +414,7 @@ def test_a_server_may_send_a_thousand_events_and_not_one_more(send: Send, secret
 def test_quarantine_is_bounded_and_pruned(
     send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_services, "QUARANTINE_PER_DAY", 3)
+    monkeypatch.setattr(quarantine_services, "QUARANTINE_PER_DAY", 3)
     answer = answer_of(send(*[event(type="dance") for _ in range(5)]))
     assert len(answer["rejected"]) == 5
     answer_of(send(event(type="dance")))
@@ -444,14 +454,240 @@ def test_without_postgresql_events_are_answered_503_and_can_be_sent_again(
     assert answer_of(send(lost))["accepted"] == 1
 
 
+def test_a_quarantine_that_can_not_be_written_takes_no_good_event_with_it(
+    send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_: object) -> None:
+        raise OperationalError("could not extend file: No space left on device")
+
+    monkeypatch.setattr(QuarantinedEvent.objects, "bulk_create", disk_full)
+    answer = answer_of(send(event(), event(type="dance")))
+    assert (answer["accepted"], len(answer["rejected"])) == (1, 1)
+    assert Event.objects.count() == 1
+    assert not QuarantinedEvent.objects.exists()
+
+
 def test_a_failure_in_the_middle_stores_nothing(
     send: Send, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
     monkeypatch.setattr("recommender.api.fast_lane.connection.close", lambda: None)
-    monkeypatch.setattr(event_services, "_quarantine", broken)
+    monkeypatch.setattr(event_services._Post, "_insert", broken)
     response = send(event(), event(type="dance"))
     assert response.status_code == 503
     assert_nothing_stored()
+
+
+# -------------------------------------------------------------------------------------- many events
+
+
+def test_many_events_are_stored_as_few_are(send: Send, secret_key: str, store: Store) -> None:
+    """COPY and INSERT leave the same rows."""
+    make_product(store, "tea")
+    hard = [
+        event(query="tab\tnew\nline\r back\\slash \\N \\. \u2028 ünï \U0001f600"),
+        event(properties={"a\\b": 'c\n\\"d', "n": 1.5, "z": None, "ü": [True]}),
+        event(type="rate_item", rating=4.5, consent="granted"),
+        event(product_id="not\tthere", shopper_id="\\N", session_id="\\."),
+        event(
+            type="purchase",
+            product_id=None,
+            order_id="A\n1",
+            items=[{"product_id": f"p{n}", "price": n, "quantity": 2} for n in range(12)],
+        ),
+        event(type="search", query="x", product_id=None, user_agent="Googlebot/2.1"),
+    ]
+    columns = [
+        field.attname
+        for field in Event._meta.concrete_fields
+        if field.attname not in ("event_id", "received_at", "shopper_id")
+    ]
+
+    def rows(events: list[dict[str, Any]]) -> list[Any]:
+        ids = [each["event_id"] for each in events]
+        found = Event.objects.filter(event_id__in=ids).order_by("line")
+        by_id: dict[str, list[Any]] = {each: [] for each in ids}
+        for row in found.values_list("event_id", "shopper__external_id", *columns):
+            by_id[str(row[0])].append(row[1:])
+        return list(by_id.values())
+
+    answer_of(send(*hard, key=secret_key))
+    again = [{**each, "event_id": str(uuid4())} for each in hard]
+    padding = [event() for _ in range(event_services.COPY_FROM)]
+    answer = answer_of(send(*padding, *again, key=secret_key))
+    assert answer["accepted"] == len(padding) + len(again)
+    assert rows(again) == rows(hard)
+    assert all(rows(hard))
+
+
+def test_many_events_with_a_repetition_among_them_are_stored_once_each(
+    send: Send, secret_key: str
+) -> None:
+    first = [event() for _ in range(event_services.COPY_FROM)]
+    assert answer_of(send(*first, key=secret_key))["accepted"] == len(first)
+    more = [event() for _ in range(event_services.COPY_FROM)]
+    answer = answer_of(send(*more, first[7], key=secret_key))
+    assert (answer["accepted"], answer["duplicate"]) == (len(more), 1)
+    assert Event.objects.count() == len(first) + len(more)
+
+
+@pytest.mark.parametrize("n_events", [1, event_services.COPY_FROM])
+def test_a_shopper_who_was_erased_elsewhere_gets_a_new_row(
+    send: Send, secret_key: str, n_events: int
+) -> None:
+    answer_of(send(event(), key=secret_key))
+    erased = Shopper.objects.get()
+    erased.delete()
+    events = [event() for _ in range(n_events)]
+    assert answer_of(send(*events, key=secret_key))["accepted"] == n_events
+    known = Shopper.objects.get()
+    assert known.pk != erased.pk
+    ids = [each["event_id"] for each in events]
+    assert Event.objects.filter(event_id__in=ids, shopper=known).count() == n_events
+
+
+# -------------------------------------------------------------------------------------------- bots
+
+
+def test_what_a_crawler_did_is_stored_and_changes_no_session(
+    client: Client, store: Store, publishable_key: str
+) -> None:
+    make_product(store, "tea")
+    client.post(
+        "/v1/events",
+        {"events": [event(shopper_id="crawler"), event(type="dance")]},
+        content_type="application/json",
+        headers={
+            "Authorization": f"Bearer {publishable_key}",
+            "User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        },
+    )
+    assert Event.objects.get().is_bot
+    assert not session_read(store.pk, "crawler").product_ids.size
+    assert not QuarantinedEvent.objects.exists()
+
+
+def test_a_server_is_no_bot_whatever_it_calls_itself_but_its_visitors_may_be(
+    client: Client, secret_key: str
+) -> None:
+    client.post(
+        "/v1/events",
+        {"events": [event(), event(user_agent="AhrefsBot/7.0")]},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {secret_key}", "User-Agent": "shop-bot/1.0"},
+    )
+    assert sorted(Event.objects.values_list("is_bot", flat=True)) == [False, True]
+
+
+# ---------------------------------------------------------------------------------------- addresses
+
+
+def test_no_table_holds_the_address_of_who_sent_an_event(
+    client: Client, publishable_key: str, store: Store
+) -> None:
+    address, other = "203.0.113.77", "2001:db8:77::1"
+    client.post(
+        "/v1/events",
+        {
+            "events": [
+                event(
+                    properties={"ip": address, "deep": [{"v6": other}]}, page=f"/?from={address}"
+                ),
+                event(type=address, context={"ip": address, "v6": other}),
+                event(type="dance", properties={"blob": f"{address} " * 400}),
+            ]
+        },
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {publishable_key}", "X-Forwarded-For": address},
+        REMOTE_ADDR=address,
+    )
+    assert Event.objects.count() == 1
+    assert QuarantinedEvent.objects.count() == 2
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+        )
+        tables = [name for (name,) in cursor.fetchall()]
+        assert "catalog_quarantinedevent" in tables
+        for table in tables:
+            cursor.execute(
+                f'SELECT count(*) FROM "{table}" AS row_of'
+                " WHERE row_of::text LIKE %s OR row_of::text LIKE %s",
+                [f"%{address}%", f"%{other}%"],
+            )
+            assert cursor.fetchone() == (0,), table
+
+
+# ------------------------------------------------------------------------------------------ replay
+
+
+def test_a_refused_event_is_stored_once_when_the_reason_is_gone(
+    send: Send, store: Store, other_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_product(store, "tea")
+    no_id = event(type="quick_view")
+    del no_id["event_id"]
+    answer_of(send(no_id, event(type="dance"), event(type="quick_view", event_id="fixed")))
+    received_at = QuarantinedEvent.objects.order_by("pk")[0].received_at
+    now = datetime.now(UTC) + timedelta(days=9)
+    assert quarantine_replay(store=other_store, now=now).total == 0
+    assert quarantine_replay(store=store, now=now).refused == 3
+    assert set(QuarantinedEvent.objects.values_list("replay_message", flat=True)) == {
+        "type 'quick_view' is not the name of an event",
+        "type 'dance' is not the name of an event",
+    }
+    monkeypatch.setitem(event_names.NAME_OF, "quick_view", "view_item")
+    result = quarantine_replay(store=store, now=now)
+    assert (result.accepted, result.duplicate, result.refused) == (2, 0, 1)
+    # Judged by the day it came, received by those who learn only now.
+    for stored in Event.objects.all():
+        assert stored.occurred_at <= received_at
+        assert stored.received_at == now
+    assert list(session_read(store.pk, "household-1").product_ids)
+    QuarantinedEvent.objects.update(replayed_at=None)
+    result = quarantine_replay(store=store, now=now)
+    assert (result.accepted, result.duplicate, result.refused) == (0, 2, 1)
+    assert answer_of(send(event(event_id="fixed", occurred_at=received_at.isoformat())))
+    assert Event.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_replays_at_the_same_time_store_each_event_once(
+    client: Client, publishable_key: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "ROWS_AT_A_TIME", 7)
+    client.post(
+        "/v1/events",
+        {"events": [event(type="quick_view") for _ in range(40)]},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {publishable_key}"},
+    )
+    monkeypatch.setitem(event_names.NAME_OF, "quick_view", "view_item")
+    start, results = threading.Barrier(2), []
+
+    def run() -> None:
+        start.wait()
+        try:
+            results.append(quarantine_replay(store=store, now=datetime.now(UTC)))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(result.accepted for result in results) == 40
+    assert sum(result.duplicate for result in results) == 0
+    assert Event.objects.count() == 40
+    assert not QuarantinedEvent.objects.filter(replayed_at=None).exists()
+
+
+def test_the_replay_command_says_what_it_did(send: Send, store: Store) -> None:
+    answer_of(send(event(type="dance")))
+    out = StringIO()
+    call_command("replay_quarantine", store=store.slug, stdout=out)
+    assert "1 judged again: 0 stored, 0 were there already, 1 refused again." in out.getvalue()

@@ -17,13 +17,15 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog.models import Event, EventType, Product, Store
+from recommender.config.embedded.process import wait_for
 from recommender.services import session_rebuild
-from recommender.services.ingest import MAX_SESSIONS
 from recommender.services.session_reading import session_state
+from recommender.services.session_recording import MAX_SESSIONS
 from recommender.stores import client as client_module
 from recommender.stores.client import StoreUnavailable, Valkey, valkey
 from recommender.stores.session_state import (
     N_ENTRIES,
+    SLACK,
     SessionEntry,
     SessionState,
     session_read,
@@ -103,7 +105,7 @@ def test_a_duplicate_a_display_and_an_unknown_product_do_not_count(
         once,
         {"type": "recommendation_view", "product_id": "cup"},
         {"type": "view_item", "product_id": "never heard of"},
-        {"type": "search", "query": "pot"},
+        {"type": "search", "query": "nothing of ours"},
     )
     assert ids(session_read(store.pk, "me")) == [products[0].pk]
 
@@ -120,7 +122,7 @@ def test_denied_consent_leaves_no_session(
         publishable_key,
         {"type": "view_item", "product_id": "tea", "consent": "denied"},
     )
-    assert valkey_server.keys("*") == []
+    assert valkey_server.keys("vt:*:session:*") == []
 
 
 def test_sessions_of_stores_and_shoppers_are_apart(
@@ -222,18 +224,20 @@ def test_the_list_keeps_the_last_sixty_entries_for_thirty_days(
     sessions_restore(store.pk, {"me": []})
     for number in range(100):
         session_record(store.pk, "me", [SessionEntry(number, VIEW, number + 1)])
-    assert ids(session_read(store.pk, "me")) == list(range(41, 101))
-    (key,) = valkey_server.keys("*")
+    kept = ids(session_read(store.pk, "me"))
+    assert kept == list(range(101 - len(kept), 101))
+    assert N_ENTRIES <= len(kept) < N_ENTRIES + SLACK
+    (key,) = valkey_server.keys("vt:*:session:*")
     assert key == f"vt:{store.pk}:session:me".encode()
     assert 29 * 86_400 < valkey_server.ttl(key) <= 30 * 86_400
-    assert valkey_server.llen(key) == N_ENTRIES
+    assert valkey_server.llen(key) == len(kept)
 
 
 def test_an_event_never_starts_a_list_that_would_hide_the_past(
     store: Store, valkey_server: redis.Redis
 ) -> None:
     assert not session_record(store.pk, "me", [SessionEntry(1, VIEW, 1)])
-    assert valkey_server.keys("*") == []
+    assert valkey_server.keys("vt:*:session:*") == []
 
 
 def test_a_forgotten_session_is_gone(store: Store) -> None:
@@ -330,7 +334,7 @@ def test_a_dead_valkey_costs_the_requests_after_the_first_nothing(
     assert time.perf_counter() - started < 0.05
 
 
-def test_a_valkey_that_hangs_is_given_up_after_a_tenth_of_a_second() -> None:
+def test_a_valkey_that_hangs_is_given_up_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hanging = Valkey(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         started = time.perf_counter()
@@ -343,8 +347,6 @@ def test_a_valkey_that_hangs_is_given_up_after_a_tenth_of_a_second() -> None:
 def test_the_circuit_closes_when_valkey_is_back(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = [100.0]
-    monkeypatch.setattr("recommender.stores.client.time.monotonic", lambda: now[0])
     server = Valkey(settings.REDIS_URL)
     with monkeypatch.context() as patch:
 
@@ -354,10 +356,7 @@ def test_the_circuit_closes_when_valkey_is_back(
         patch.setattr(server, "_execute", away)
         with pytest.raises(StoreUnavailable):
             server.call("PING")
-    with pytest.raises(StoreUnavailable):
-        server.call("PING")
-    now[0] += 1.1
-    assert server.call("PING")
+    assert wait_for(lambda: not server.is_away, 10)
     assert server.call("PING")
     server.close()
 
@@ -368,10 +367,10 @@ def test_without_postgresql_an_unknown_shopper_has_no_state_and_no_mark(
     def away(**_: object) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(session_rebuild, "shoppers_recent_events", away)
+    monkeypatch.setattr(session_rebuild, "shoppers_past", away)
     state = session_state(store_id=store.pk, shopper_id="me")
     assert (state.available, ids(state)) == (True, [])
-    assert valkey_server.keys("*") == []
+    assert valkey_server.keys("vt:*:session:*") == []
 
 
 def test_without_a_shopper_nobody_is_asked(
@@ -396,5 +395,5 @@ def test_a_large_batch_of_a_server_drops_the_lists_and_the_next_look_has_everyth
         secret_key,
         *({"type": "view_item", "product_id": "cup", "shopper_id": each} for each in shoppers),
     )
-    assert valkey_server.keys("*") == []
+    assert valkey_server.keys("vt:*:session:*") == []
     assert sorted(ids(session_state(store_id=store.pk, shopper_id="s0"))) == [tea.pk, cup.pk]

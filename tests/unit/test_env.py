@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from recommender.config.env import (
+    PATIENCE,
     SETTINGS,
     OperatorError,
     broker_url,
@@ -57,12 +58,16 @@ def test_a_database_address_is_taken_apart_for_django() -> None:
     assert config["ENGINE"] == "django.db.backends.postgresql"
     assert (config["USER"], config["PASSWORD"]) == ("me@x", "p/w")
     assert (config["HOST"], config["PORT"], config["NAME"]) == ("db.example", "5433", "shop")
-    assert config["OPTIONS"] == {"sslmode": "require"}
+    assert config["OPTIONS"] == {**PATIENCE, "sslmode": "require"}
 
 
 def test_the_folder_of_a_socket_is_djangos_host() -> None:
     config = database_config("postgresql://vitrine@/vitrine?host=%2Ftmp%2Fa%20b")
-    assert (config["HOST"], config["PORT"], config["OPTIONS"]) == ("/tmp/a b", "", {})
+    assert (config["HOST"], config["PORT"], config["OPTIONS"]) == (
+        "/tmp/a b",
+        "",
+        PATIENCE,
+    )
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,17 @@ class Servers:
     _owner_pid: int = field(default_factory=os.getpid)
 
     @property
+    def postgres(self) -> Postgres:
+        """The server that was asked for: tests stop and start it."""
+        assert self._postgres is not None
+        return self._postgres
+
+    @property
+    def valkey(self) -> Valkey:
+        assert self._valkey is not None
+        return self._valkey
+
+    @property
     def broker_url(self) -> str:
         return broker_url(self.redis_url)
 
@@ -254,7 +265,7 @@ def temporary() -> Iterator[Servers]:
         try:
             valkey.start()
             postgres.start()
-            yield Servers(postgres.url, valkey.url)
+            yield Servers(postgres.url, valkey.url, postgres, valkey)
         finally:
             valkey.stop()
             postgres.stop()

@@ -17,12 +17,14 @@ from recommender.engine.offline.ease import combine_neighbours, ease_neighbours,
 from recommender.engine.offline.factorization import fit_als
 from recommender.engine.offline.interactions import group_items_matrix
 from recommender.engine.offline.item_similarity import fit_item_similarity
+from recommender.engine.offline.next_click import fit_next_click
 from recommender.engine.offline.popularity import decayed_counts
 from recommender.engine.offline.repeat import fit_repeat
 from recommender.engine.offline.session_index import build_session_index
 from recommender.engine.offline.text import product_tokens
 from recommender.engine.online.fold_in import als_fold_in, ease_fold_in
 from recommender.engine.online.neighbours import expand_neighbours
+from recommender.engine.online.next_click import next_click
 from recommender.engine.online.popular import rank_all, top_scored
 from recommender.engine.online.profiles import buy_again
 from recommender.engine.online.session_neighbours import session_neighbours
@@ -140,6 +142,18 @@ def learn_session_neighbours(training: Training, p: Parameters, _seed: int) -> R
         )
 
     return recommend
+
+
+def learn_next_click(training: Training, _p: Parameters, seed: int) -> Recommend:
+    """There is nothing to tune: the weights are learned, for each of the two tables its own."""
+    if training.sessions is None:
+        raise InvalidInputError("this protocol has no sessions to learn from")
+    _, model = fit_next_click(
+        training.sessions, n_items=training.n_items, now_s=training.now_s, seed=seed
+    )
+    return lambda query, limit: next_click(
+        model, query.rows, limit=limit, exclude_session=not _repeats_allowed(query)
+    )
 
 
 def learn_item_neighbours(training: Training, p: Parameters, _seed: int) -> Recommend:

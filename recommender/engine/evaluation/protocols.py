@@ -12,7 +12,7 @@ from itertools import compress
 import numpy as np
 import numpy.typing as npt
 
-from recommender.engine.errors import EmptyInputError
+from recommender.engine.errors import EmptyInputError, InvalidInputError
 from recommender.engine.evaluation.formats import (
     NextItemQueries,
     OrderLines,
@@ -52,9 +52,28 @@ def next_click_task(log: SessionLog, queries: NextItemQueries) -> Task:
 
 def next_click_validation(log: SessionLog) -> Task:
     """The last tenth of the training sessions as queries about the others."""
-    cut = max(int(len(log.sessions) * 0.9), 1)
+    return next_click_task(*split_sessions(log, share=0.1))
+
+
+def split_sessions(log: SessionLog, *, share: float) -> tuple[SessionLog, NextItemQueries]:
+    """The earlier sessions, and the last ones as queries: one file for both sides.
+
+    Raises
+    ------
+    InvalidInputError
+        If the share isn't between 0 and 1.
+
+    Examples
+    --------
+    >>> earlier, queries = split_sessions(SessionLog([["a"], ["b", "c"]], [1, 2]), share=0.5)
+    >>> earlier.sessions, queries.prefixes, queries.next_items
+    ([['a']], [['b']], ['c'])
+    """
+    if not 0 < share < 1:
+        raise InvalidInputError(f"the share of the test must be between 0 and 1, not {share}")
+    cut = max(int(len(log.sessions) * (1 - share)), 1)
     earlier = SessionLog(log.sessions[:cut], log.times_s[:cut])
-    return next_click_task(earlier, prefixes_of(log.sessions[cut:]))
+    return earlier, prefixes_of(log.sessions[cut:])
 
 
 def top_n_task(train: UserItems, test: UserItems) -> Task:

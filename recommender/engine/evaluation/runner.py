@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -140,7 +140,8 @@ def blend_of(fitted: Mapping[str, Recommend], recipe: Recipe) -> Recommend:
             for name, source in fitted.items()
         ]
         both = blend(parts, limit=limit, scaling=scaling)
-        return Candidates(both.rows, both.scores, both.because)
+        _, because = both.leading(np.arange(len(both)))
+        return Candidates(both.rows, both.scores, np.array(because, np.int32))
 
     return recommend
 
@@ -156,7 +157,7 @@ def measure(task: Task, recommend: Recommend, *, clock: Clock, fit_seconds: floa
     Returns
     -------
     Report
-        A query without an answer counts 0 everywhere.
+        A query without an answer counts 0 everywhere. The time is that of the first table.
     """
     first: list[dict[str, float]] = []
     second: list[dict[str, float]] = []
@@ -172,8 +173,12 @@ def measure(task: Task, recommend: Recommend, *, clock: Clock, fit_seconds: floa
         new = (
             relevant[~np.isin(relevant, query.rows)] if task.second_table == "dropped" else relevant
         )
-        if len(new):
-            second.append(_judge(found, new, query.rows))
+        if not len(new):
+            continue
+        if task.second_table == "misses":
+            # A source may rank otherwise where repeats are no answers, not only leave them out.
+            found = recommend(replace(query, removed=query.rows), K + barred)
+        second.append(_judge(found, new, query.rows))
     return Report(
         metrics=mean_metrics(first),
         metrics_without_repeats=mean_metrics(second) if second else None,

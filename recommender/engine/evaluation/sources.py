@@ -18,6 +18,7 @@ from recommender.engine.evaluation.learners import (
     learn_for_you,
     learn_for_you_als,
     learn_item_neighbours,
+    learn_next_click,
     learn_session_neighbours,
     learn_similar_content,
 )
@@ -61,6 +62,7 @@ SOURCES: Mapping[str, Source] = {
             "recency_half_life_days": (None, 30.0, 3.0),
         },
     ),
+    "next_click": Source(learn_next_click, {}, {}),
     "also_viewed": Source(
         learn_item_neighbours,
         {"k": 100, "damping": 0.5, "shrinkage": 5.0, "position_decay": 0.7},

@@ -136,12 +136,14 @@ def _tune_weights(
 
 def _remembered(source: Recommend) -> Recommend:
     """The same source, which answers a query that it was asked before from memory."""
-    known: dict[int, Candidates] = {}
+    known: dict[tuple[int, int], Candidates] = {}
 
     def recommend(query: Query, limit: int) -> Candidates:
-        if id(query) not in known:
-            known[id(query)] = source(query, limit)
-        return known[id(query)]
+        # The rows live as long as the task; a query without repeats is made anew each time.
+        key = id(query.rows), len(query.removed)
+        if key not in known:
+            known[key] = source(query, limit)
+        return known[key]
 
     return recommend
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.engine.selection import best_positions, ragged_positions
-from recommender.engine.types import NO_ROW, Float32Array, Int64Array, Neighbours
+from recommender.engine.types import NO_ROW, BoolArray, Float32Array, Int64Array, Neighbours
 
 ROWS_PER_BLOCK = 512
 COLUMNS_PER_BLOCK = 8192
@@ -54,28 +54,100 @@ def fit_content_neighbours(
            [ 1, -1, -1],
            [-1, -1, -1]], dtype=int32)
     """
-    n_items = len(vectors)
-    out = Neighbours.empty(n_items, k)
+    out = Neighbours.empty(len(vectors), k)
+    _fill(out, vectors, priority, max_per_variation, min_cosine)
+    return out
+
+
+def extend_content_neighbours(
+    neighbours: Neighbours,
+    vectors: Float32Array,
+    changed_rows: npt.ArrayLike,
+    *,
+    priority: npt.ArrayLike | None = None,
+    max_per_variation: int = 2,
+    min_cosine: float = 0.0,
+) -> Neighbours:
+    """The lists that `fit_content_neighbours` would make, after some products came or changed.
+
+    Up to rounding of the cosines. Only lists that a changed product is in, or belongs in, are made
+    anew: one product of 100,000 touches some hundreds of them. Costs O(c n d) for c changed
+    products, and O(v d) for each list that is made anew.
+
+    Parameters
+    ----------
+    neighbours : Neighbours
+        Before the change, made with the same parameters; for the first rows of `vectors`.
+    vectors : float32[n_items, d]
+        After it: new products are rows at the end.
+    changed_rows : int[c]
+        New products, and those that have another vector now.
+    priority : float[n_items] or None
+        As before for products that were there.
+
+    Returns
+    -------
+    Neighbours
+        New arrays; `neighbours` stays as it is.
+
+    Examples
+    --------
+    >>> vectors = np.array([[1, 0], [0, 1], [.8, .6]], np.float32)
+    >>> before = fit_content_neighbours(vectors[:2], k=2)
+    >>> extend_content_neighbours(before, vectors, [2]).indices.tolist()
+    [[2, -1], [2, -1], [0, 1]]
+    """
+    changed = np.unique(np.asarray(changed_rows, np.int64))
+    n_before, k = neighbours.n_items, neighbours.k
+    out = Neighbours.empty(len(vectors), k)
+    out.indices[:n_before], out.scores[:n_before] = neighbours.indices, neighbours.scores
+    renewed = np.zeros(len(vectors), np.bool_)
+    renewed[changed] = True
+    moved = changed[changed < n_before]
+    if len(moved):
+        renewed[:n_before] |= np.isin(neighbours.indices, moved).any(axis=1)
+    for first in range(0, n_before, COLUMNS_PER_BLOCK):
+        block = slice(first, min(first + COLUMNS_PER_BLOCK, n_before))
+        nearest_of = np.zeros(block.stop - first, np.float32)
+        for start in range(0, len(changed), ROWS_PER_BLOCK):
+            of = changed[start : start + ROWS_PER_BLOCK]
+            np.maximum(nearest_of, (vectors[block] @ vectors[of].T).max(axis=1), out=nearest_of)
+        # A little below the last one too: the same cosine is rounded otherwise in another block.
+        last = neighbours.scores[block, -1] - np.float32(1e-5)
+        renewed[block] |= (nearest_of > min_cosine) & (nearest_of >= last)
+    out.indices[renewed], out.scores[renewed] = NO_ROW, 0
+    _fill(out, vectors, priority, max_per_variation, min_cosine, only=renewed)
+    return out
+
+
+def _fill(
+    out: Neighbours,
+    vectors: Float32Array,
+    priority: npt.ArrayLike | None,
+    max_per_variation: int,
+    min_cosine: float,
+    only: BoolArray | None = None,
+) -> None:
+    """Write the lists of all products, or of the variations of some; those must be empty before."""
+    k = out.k
     rows = np.flatnonzero(np.abs(vectors).sum(axis=1) > 0)
     if not len(rows) or k < 1:
-        return out
-    wanted = np.zeros(n_items) if priority is None else np.asarray(priority, np.float64)
+        return
+    wanted = np.zeros(len(vectors)) if priority is None else np.asarray(priority, np.float64)
     distinct, variation_of = _distinct(vectors[rows])
     # Members of a variation stand together, by priority, so that a slice is "its best few".
     members = rows[np.lexsort((rows, -wanted[rows], variation_of))]
     sizes = np.bincount(variation_of)
     starts = np.cumsum(sizes) - sizes
     shown = np.minimum(sizes, max_per_variation)
-    for first in range(0, len(distinct), ROWS_PER_BLOCK):
-        block = distinct[first : first + ROWS_PER_BLOCK]
-        lines, columns, scores = _near(block, distinct, k + 1, min_cosine)
+    asked = np.arange(len(distinct)) if only is None else np.unique(variation_of[only[rows]])
+    for first in range(0, len(asked), ROWS_PER_BLOCK):
+        block = asked[first : first + ROWS_PER_BLOCK]
+        lines, columns, scores = _near(distinct[block], distinct, k + 1, min_cosine)
         edges = np.searchsorted(lines, np.arange(len(block) + 1))
-        for line in range(len(block)):
+        for line, own in enumerate(block.tolist()):
             near = slice(int(edges[line]), int(edges[line + 1]))
-            _write_lists(
-                out, first + line, columns[near], scores[near], members, starts, sizes, shown
-            )
-    return out
+            _write_lists(out, own, columns[near], scores[near], members, starts, sizes, shown)
 
 
 def nearest(

@@ -11,12 +11,11 @@ import numpy as np
 from recommender.engine.errors import InvalidInputError
 from recommender.engine.selection import best_positions
 from recommender.engine.types import (
-    NO_ROW,
     BoolArray,
     Candidates,
     Float32Array,
-    Int16Array,
     Int32Array,
+    Int64Array,
 )
 
 RANK_OFFSET = 20
@@ -27,30 +26,79 @@ RANK_OFFSET = 20
 class Blended:
     """One list out of many, with the share of every source in every item.
 
+    A request needs the shares of the few items that it shows, so they are kept as they came, one
+    line per (item, source) that named it, and laid out as tables only for who asks.
+
     Attributes
     ----------
     rows : int32[n]
     scores : float32[n]
-        Descending, ties by ascending row: the sum of `part_scores` over the sources.
-    part_scores : float32[n, n_sources]
-        What a source added: its weight times its scaled score; 0 where it didn't name the item.
-    part_ranks : int32[n, n_sources]
-        Position of the item in the source's own list, from 1; 0 where it is absent.
-    because : int32[n]
-        What the item started from in the source that added most.
-    source : int16[n]
-        Which source added most, the first of equal ones.
+        Descending, ties by ascending row: the sum of what the sources added.
+    starts, ends : int64[n]
+        The lines of an item.
+    line_parts : int64[c]
+        Which source.
+    line_scores : float32[c]
+        What it added: its weight times its scaled score.
+    line_ranks : int64[c]
+        Position of the item in the source's own list, from 1.
+    line_because : int32[c]
+        What the item started from there.
+    n_parts : int
+        Number of sources.
     """
 
     rows: Int32Array
     scores: Float32Array
-    part_scores: Float32Array
-    part_ranks: Int32Array
-    because: Int32Array
-    source: Int16Array
+    starts: Int64Array
+    ends: Int64Array
+    line_parts: Int64Array
+    line_scores: Float32Array
+    line_ranks: Int64Array
+    line_because: Int32Array
+    n_parts: int
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def leading(self, positions: Int64Array) -> tuple[list[int], list[int]]:
+        """Of some items the source that added most, the first of equal ones, and what the item
+        started from there."""
+        starts, ends = self.starts[positions].tolist(), self.ends[positions].tolist()
+        scores = self.line_scores
+        lines = [
+            start if end - start == 1 else start + int(scores[start:end].argmax())
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        return self.line_parts[lines].tolist(), self.line_because[lines].tolist()
+
+    def shares(self, position: int) -> list[tuple[int, int, float]]:
+        """(source, rank, score) for every source that named an item."""
+        own = slice(int(self.starts[position]), int(self.ends[position]))
+        return list(
+            zip(
+                self.line_parts[own].tolist(),
+                self.line_ranks[own].tolist(),
+                self.line_scores[own].tolist(),
+                strict=True,
+            )
+        )
+
+    def table_of_scores(self) -> Float32Array:
+        """float32[n, n_parts]: what each source added, 0 where it didn't name the item."""
+        table = np.zeros((len(self), self.n_parts), np.float32)
+        for position in range(len(self)):
+            for part, _, score in self.shares(position):
+                table[position, part] = score
+        return table
+
+    def table_of_ranks(self) -> Int64Array:
+        """int64[n, n_parts]: place in each source's own list, 0 where it didn't name the item."""
+        table = np.zeros((len(self), self.n_parts), np.int64)
+        for position in range(len(self)):
+            for part, rank, _ in self.shares(position):
+                table[position, part] = rank
+        return table
 
 
 def scale_by_rank(scores: Float32Array) -> Float32Array:
@@ -84,7 +132,7 @@ SCALINGS: Mapping[str, Callable[[Float32Array], Float32Array]] = MappingProxyTyp
 def blend(
     parts: Sequence[tuple[str, float, Candidates]],
     *,
-    eligible: BoolArray | None = None,
+    allowed: Callable[[Int32Array], BoolArray] | None = None,
     limit: int,
     scaling: str = "max",
 ) -> Blended:
@@ -96,11 +144,11 @@ def blend(
     Parameters
     ----------
     parts : sequence of (source name, weight >= 0, candidates)
-        A source may occur twice. Sources of weight 0 are reported in the ranks but add nothing;
+        A source may occur twice. Sources of weight 0 are reported in the shares but add nothing;
         an item that only they name is not in the answer.
-    eligible : bool[n_items] or None
-        Items that may be an answer. They are taken out before scaling, so a sold-out first place
-        doesn't press the others down; `part_ranks` stay those of the source.
+    allowed : function of int32[n] to bool[n], or None
+        Which rows may be an answer. The others are taken out before scaling, so a sold-out first place
+        doesn't press the others down; ranks stay those of the source.
     limit : int
     scaling : one of ``SCALINGS``
         See docs/engine.md for the measurement behind the default.
@@ -122,84 +170,104 @@ def blend(
     >>> b = Candidates(np.array([2], np.int32), np.array([.1], np.float32),
     ...                np.array([3], np.int32))
     >>> both = blend([("a", .5, a), ("b", 1., b)], limit=5)
-    >>> both.rows.tolist(), both.scores.tolist(), both.source.tolist(), both.because.tolist()
-    ([2, 4], [1.25, 0.5], [1, 0], [3, 1])
+    >>> both.rows.tolist(), both.scores.tolist(), both.leading(np.array([0, 1]))
+    ([2, 4], [1.25, 0.5], ([1, 0], [3, 1]))
     """
     if scaling not in SCALINGS:
         raise InvalidInputError(f"scaling must be one of {sorted(SCALINGS)}, not {scaling!r}")
     scale = SCALINGS[scaling]
-    kept: list[tuple[Int32Array, Float32Array, Int32Array, Int32Array]] = []
+    rows, scores, ranks, because, lengths = [], [], [], [], []
     for name, weight, found in parts:
         if not weight >= 0:
             raise InvalidInputError(f"the weight of {name} must not be negative: {weight}")
-        kept.append(_scaled(found, weight, eligible, scale))
-    return _merge(kept, limit)
-
-
-def _scaled(
-    found: Candidates,
-    weight: float,
-    eligible: BoolArray | None,
-    scale: Callable[[Float32Array], Float32Array],
-) -> tuple[Int32Array, Float32Array, Int32Array, Int32Array]:
-    """Eligible rows of one source with weighted scores, ranks in the source, and reasons."""
-    ranks = np.arange(1, len(found) + 1, dtype=np.int32)
-    positive = found.scores > 0
-    allowed = positive if eligible is None else positive & np.asarray(eligible)[found.rows]
-    if not allowed.any():
-        empty = Candidates.empty()
-        return empty.rows, empty.scores, empty.rows, empty.rows
-    scaled = scale(found.scores[allowed]) * np.float32(weight)
-    return found.rows[allowed], scaled, ranks[allowed], found.because[allowed]
-
-
-def _merge(
-    parts: list[tuple[Int32Array, Float32Array, Int32Array, Int32Array]], limit: int
-) -> Blended:
-    """One line per item, one column per source."""
-    lengths = [len(part[0]) for part in parts]
-    if not sum(lengths) or limit <= 0:
+        kept = _allowed_positions(found, allowed)
+        lengths.append(len(kept))
+        if len(kept):
+            rows.append(found.rows.take(kept))
+            scores.append(scale(found.scores.take(kept)) * np.float32(weight))
+            ranks.append(kept + 1)
+            because.append(found.because.take(kept))
+    if not rows or limit <= 0:
         return _nothing(len(parts))
-    rows = np.concatenate([part[0] for part in parts])
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    is_start = np.empty(len(rows), np.bool_)
+    if len(rows) == 1:
+        # A source names an item once, in order: there is nothing to merge.
+        part = next(n for n, length in enumerate(lengths) if length)
+        return _alone(rows[0], scores[0], ranks[0], because[0], part, len(parts), limit)
+    merged = np.concatenate(rows)
+    order = merged.argsort(kind="stable")
+    merged = merged[order]
+    is_start = np.empty(len(merged), np.bool_)
     is_start[0] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=is_start[1:])
-    line = np.empty(len(rows), np.int64)
-    line[order] = np.cumsum(is_start) - 1
-    distinct = ordered[is_start]
-
-    column = np.repeat(np.arange(len(parts)), lengths)
-    part_scores = np.zeros((len(distinct), len(parts)), np.float32)
-    part_scores[line, column] = np.concatenate([part[1] for part in parts])
-    part_ranks = np.zeros((len(distinct), len(parts)), np.int32)
-    part_ranks[line, column] = np.concatenate([part[2] for part in parts])
-    because = np.full((len(distinct), len(parts)), NO_ROW, np.int32)
-    because[line, column] = np.concatenate([part[3] for part in parts])
-
-    scores = part_scores.sum(axis=1, dtype=np.float32)
-    best = best_positions(scores, limit)
-    best = best[scores[best] > 0]
-    part_scores = part_scores[best]
-    source = part_scores.argmax(axis=1)
+    np.not_equal(merged[1:], merged[:-1], out=is_start[1:])
+    starts = is_start.nonzero()[0]
+    line_scores = np.concatenate(scores)[order]
+    sums = np.add.reduceat(line_scores, starts)
+    best = best_positions(sums, limit)
+    if not sums[best[-1]] > 0:
+        best = best[sums[best] > 0]
+    ends = np.append(starts[1:], len(merged))
     return Blended(
-        rows=distinct[best],
-        scores=scores[best],
-        part_scores=part_scores,
-        part_ranks=part_ranks[best],
-        because=because[best, source],
-        source=source.astype(np.int16),
+        rows=merged[starts[best]],
+        scores=sums[best],
+        starts=starts[best],
+        ends=ends[best],
+        line_parts=np.repeat(np.arange(len(parts)), lengths)[order],
+        line_scores=line_scores,
+        line_ranks=np.concatenate(ranks)[order],
+        line_because=np.concatenate(because)[order],
+        n_parts=len(parts),
     )
 
 
-def _nothing(n_sources: int) -> Blended:
+def _allowed_positions(
+    found: Candidates, allowed: Callable[[Int32Array], BoolArray] | None
+) -> Int64Array:
+    if not len(found):
+        return np.empty(0, np.int64)
+    if allowed is None:
+        return (found.scores > 0).nonzero()[0]
+    kept = allowed(found.rows)
+    if not found.scores[-1] > 0:
+        kept = kept & (found.scores > 0)
+    return kept.nonzero()[0]
+
+
+def _alone(
+    rows: Int32Array,
+    scores: Float32Array,
+    ranks: Int64Array,
+    because: Int32Array,
+    part: int,
+    n_parts: int,
+    limit: int,
+) -> Blended:
+    """The answer when only one source has candidates."""
+    n = min(len(rows), limit) if scores[0] > 0 else 0
+    lines = np.arange(n)
+    return Blended(
+        rows=rows[:n],
+        scores=scores[:n],
+        starts=lines,
+        ends=lines + 1,
+        line_parts=np.full(n, part),
+        line_scores=scores[:n],
+        line_ranks=ranks[:n],
+        line_because=because[:n],
+        n_parts=n_parts,
+    )
+
+
+def _nothing(n_parts: int) -> Blended:
     empty = Candidates.empty()
+    lines = np.empty(0, np.int64)
     return Blended(
         rows=empty.rows,
         scores=empty.scores,
-        part_scores=np.zeros((0, n_sources), np.float32),
-        part_ranks=np.zeros((0, n_sources), np.int32),
-        because=empty.because,
-        source=np.empty(0, np.int16),
+        starts=lines,
+        ends=lines,
+        line_parts=lines,
+        line_scores=empty.scores,
+        line_ranks=lines,
+        line_because=empty.because,
+        n_parts=n_parts,
     )

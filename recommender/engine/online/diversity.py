@@ -93,12 +93,13 @@ def _greedy(
     limit: int,
 ) -> Int64Array:
     """The loop of MMR: one matrix-vector product per chosen item."""
-    spread = float(scores.max() - scores.min())
-    relevance = (scores - scores.min()) / np.float32(spread if spread > 0 else 1.0)
-    gain = ((1 - trade_off) * relevance).astype(np.float32)
-    scaled = trade_off * vectors
+    low, high = scores.min(), scores.max()
+    spread = high - low
+    gain = (scores - low) * ((1 - trade_off) / (spread if spread > 0 else np.float32(1)))
+    scaled = vectors * trade_off
     likeness = np.full(len(scores), -np.inf, np.float32)
     value = gain.copy()
+    lists = [codes.tolist() for codes, _ in caps]
     counts: list[dict[int, int]] = [{} for _ in caps]
     chosen: list[int] = []
     for _ in range(min(limit, len(scores))):
@@ -109,11 +110,12 @@ def _greedy(
         np.maximum(likeness, scaled @ vectors[best], out=likeness)
         # What may not be chosen any more is kept at -inf in `gain`.
         gain[best] = -np.inf
-        for (codes, cap), count in zip(caps, counts, strict=True):
-            code = int(codes[best])
-            count[code] = count.get(code, 0) + 1
-            if code >= 0 and count[code] >= cap:
-                gain[codes == code] = -np.inf
+        for (codes, cap), own, count in zip(caps, lists, counts, strict=True):
+            code = own[best]
+            if code >= 0:
+                count[code] = count.get(code, 0) + 1
+                if count[code] == cap:
+                    gain[codes == code] = -np.inf
         np.subtract(gain, likeness, out=value)
     return np.array(chosen, dtype=np.int64)
 

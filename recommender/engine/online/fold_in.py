@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
+from recommender.engine.errors import InvalidInputError
 from recommender.engine.selection import best_positions
-from recommender.engine.types import Candidates, EaseModel, FactorModel, Float32Array, Int64Array
+from recommender.engine.types import (
+    NO_ROW,
+    Candidates,
+    EaseModel,
+    FactorModel,
+    Float32Array,
+    Int32Array,
+    Int64Array,
+)
 
 
 def ease_fold_in(
@@ -56,17 +67,147 @@ def ease_fold_in(
     places, values = known_history(model.item_rows, rows, weights, max_history=max_history)
     if not len(places) or limit <= 0:
         return Candidates.empty()
-    table = np.asarray(model.weights)
     # `take` of whole lines is one memcpy each; the product then runs over contiguous memory.
-    scores = values @ table.take(places, axis=0)
+    scores = values @ model.weights.take(places, axis=0)
     if exclude_history:
         scores[np.searchsorted(model.item_rows, _known_rows(model.item_rows, rows))] = 0
     best = best_positions(scores, limit)
     best = best[scores[best] > 0]
-    contributions = table[places[:, None], best[None, :]] * values[:, None]
-    item_rows = np.asarray(model.item_rows)
-    because = item_rows[places[contributions.argmax(axis=0)]] if len(best) else best
-    return Candidates(item_rows[best], scores[best], because.astype(np.int32))
+    because = _largest_contributions(model, places, values, best)
+    return Candidates(model.item_rows[best], scores[best], because)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedHistory:
+    """What a history says about every item, so that a session can be added to it.
+
+    The model is linear: the scores of history and session together are the sum of both. A history
+    changes with a training, a session with every click.
+
+    Attributes
+    ----------
+    places, values : int64[h], float32[h]
+        Positions in the model and weights of the items that were used.
+    scores : float32[m]
+        Score of every item of the model.
+    size : float
+        Sum of the absolute weights.
+    """
+
+    places: Int64Array
+    values: Float32Array
+    scores: Float32Array
+    size: float
+
+
+def ease_fold_history(
+    model: EaseModel, rows: npt.ArrayLike, weights: npt.ArrayLike, *, max_history: int | None
+) -> FoldedHistory:
+    """Score every item for a history; parameters as in `ease_fold_in`. O(h m)."""
+    places, values = known_history(model.item_rows, rows, weights, max_history=max_history)
+    scores = values @ model.weights.take(places, axis=0)
+    return FoldedHistory(places, values, scores, float(np.abs(values).sum()))
+
+
+def ease_add_session(
+    model: EaseModel,
+    history: FoldedHistory | None,
+    session_rows: npt.ArrayLike,
+    session_weights: npt.ArrayLike,
+    *,
+    session_share: float,
+    limit: int,
+    max_session: int = 20,
+    reasons: bool = True,
+) -> Candidates:
+    """The best items for a folded history and the session that goes on. O(s m).
+
+    Parameters
+    ----------
+    model : EaseModel
+    history : FoldedHistory or None
+        Of the same model; ``None`` for a shopper without a past.
+    session_rows, session_weights : int32[s], float32[s]
+        Events, oldest first; an item may occur many times, and its weights add up.
+    session_share : float in 0..1, below 1
+        The session is scaled so that its absolute weights are this share of all: without it a
+        long history of purchases drowns three views, and nothing on the page would move.
+    limit : int
+    max_session : int
+        Only the newest so many distinct items of the session are used.
+    reasons : bool
+        Whether `because` is worked out (as much work as all the rest); else it is -1.
+
+    Returns
+    -------
+    Candidates
+        Items with a positive score, those of history and session among them.
+
+    Examples
+    --------
+    >>> model = EaseModel(np.array([3, 5, 8], np.int32),
+    ...                   np.array([[0, .5, .1], [.5, 0, 0], [.2, 0, 0]], np.float32))
+    >>> past = ease_fold_history(model, [3], [1.0], max_history=None)
+    >>> found = ease_add_session(model, past, [8], [.1], session_share=.5, limit=2)
+    >>> found.rows.tolist(), found.scores.round(2).tolist(), found.because.tolist()
+    ([5, 3], [0.5, 0.20000000298023224], [3, 8])
+    """
+    if not 0 <= session_share < 1:
+        raise InvalidInputError(f"session_share must be in 0..1 (below 1), not {session_share}")
+    places, values = _session_places(model, session_rows, session_weights, max_session)
+    size = float(np.abs(values).sum()) if len(places) else 0.0
+    if history is None or not history.size:
+        if not size:
+            return Candidates.empty()
+        scores = values @ model.weights.take(places, axis=0)
+    elif not size:
+        places, values, scores = history.places, history.values, history.scores
+    else:
+        values = values * np.float32(history.size * session_share / (1.0 - session_share) / size)
+        scores = values @ model.weights.take(places, axis=0)
+        scores += history.scores
+        if reasons:
+            places = np.concatenate([history.places, places])
+            values = np.concatenate([history.values, values])
+    best = best_positions(scores, limit)
+    if len(best) and not scores[best[-1]] > 0:
+        best = best[scores[best] > 0]
+    because = np.full(len(best), NO_ROW, np.int32)
+    if reasons:
+        because = _largest_contributions(model, places, values, best)
+    return Candidates(model.item_rows[best], scores[best], because)
+
+
+def _session_places(
+    model: EaseModel, rows: npt.ArrayLike, weights: npt.ArrayLike, at_most: int
+) -> tuple[Int64Array, Float32Array]:
+    """Distinct items of a session that the model knows, newest first, their weights added up."""
+    wanted = np.asarray(rows, np.int32)
+    if not len(wanted) or not len(model.item_rows):
+        return np.empty(0, np.int64), np.empty(0, np.float32)
+    places = np.minimum(np.searchsorted(model.item_rows, wanted), len(model.item_rows) - 1)
+    known = model.item_rows[places] == wanted
+    sums: dict[int, float] = {}
+    for place, weight in zip(
+        places[known][::-1].tolist(), np.asarray(weights)[known][::-1].tolist(), strict=True
+    ):
+        if place in sums:
+            sums[place] += weight
+        elif len(sums) < at_most:
+            sums[place] = weight
+    n = len(sums)
+    return np.fromiter(sums, np.int64, n), np.fromiter(sums.values(), np.float32, n)
+
+
+def _largest_contributions(
+    model: EaseModel, places: Int64Array, values: Float32Array, best: Int64Array
+) -> Int32Array:
+    """For each of some items the one of the history that speaks most for it."""
+    if not len(best):
+        return np.empty(0, np.int32)
+    contributions = model.weights[places[:, None], best[None, :]] * values[:, None]
+    because: Int32Array = model.item_rows[places[contributions.argmax(axis=0)]].astype(np.int32)
+    return because
 
 
 def als_fold_in(

@@ -48,6 +48,9 @@ def expand_neighbours(
     ([2], [0.699999988079071], [1])
     """
     rows = np.asarray(seeds, dtype=np.int32).reshape(-1)
+    if len(rows) == 1:
+        weight = 1.0 if seed_weights is None else float(np.asarray(seed_weights)[0])
+        return _of_one(neighbours, int(rows[0]), weight, limit)
     known = (rows >= 0) & (rows < neighbours.n_items)
     if seed_weights is None:
         weights = np.ones(len(rows), np.float32)
@@ -66,3 +69,16 @@ def expand_neighbours(
             kept &= partners != row
     because = np.broadcast_to(rows[:, None], partners.shape)
     return sum_by_row(partners[kept], values[kept], because[kept], limit=limit)
+
+
+def _of_one(neighbours: Neighbours, row: int, weight: float, limit: int) -> Candidates:
+    """The list of one item: it is in order already."""
+    if not (0 <= row < neighbours.n_items and weight > 0 and limit > 0):
+        return Candidates.empty()
+    partners = neighbours.indices[row, :limit]
+    values = neighbours.scores[row, :limit]
+    if len(values) and not values[-1] > 0:
+        n = int(np.count_nonzero(values > 0))
+        partners, values = partners[:n], values[:n]
+    scores = values if weight == 1.0 else values * np.float32(weight)
+    return Candidates(partners, scores, np.full(len(partners), row, np.int32))

@@ -1,4 +1,4 @@
-"""The shopper's own past: what is running out, and the history with the last minutes folded in."""
+"""The shopper's own past: what is running out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from recommender.engine.errors import InvalidInputError
 from recommender.engine.selection import best_rows
-from recommender.engine.types import SECONDS_PER_DAY, Candidates, Float32Array, Int32Array
+from recommender.engine.types import SECONDS_PER_DAY, Candidates, Float32Array
 
 
 def buy_again(
@@ -98,54 +98,3 @@ def buy_again(
     best = best[scores[best] > 0]
     found = items[best].astype(np.int32)
     return Candidates(found, scores[best].astype(np.float32), found)
-
-
-def fold_events(
-    history_rows: npt.ArrayLike,
-    history_weights: npt.ArrayLike,
-    event_rows: npt.ArrayLike,
-    event_weights: npt.ArrayLike,
-    *,
-    session_share: float | None = None,
-) -> tuple[Int32Array, Float32Array]:
-    """The history of a shopper with the events of the running session added.
-
-    Parameters
-    ----------
-    history_rows, history_weights : int32[h], float32[h]
-        What the nightly run knows.
-    event_rows, event_weights : int32[e], float32[e]
-        What happened since, in any order; an item may occur many times. Negative rows are skipped.
-    session_share : float in 0..1 or None
-        Scales the events so that their absolute weights are this share of all. Without it a long
-        history of purchases drowns three views, and nothing on the page would move. ``None`` adds
-        the weights as they are. Ignored when history or events are empty.
-
-    Returns
-    -------
-    int32[n], float32[n]
-        Distinct rows ascending, and their weights; items whose weights cancel out are dropped.
-
-    Examples
-    --------
-    >>> rows, weights = fold_events([1, 5], [2.0, 2.0], [7, 5], [0.1, 0.1], session_share=0.5)
-    >>> rows.tolist(), weights.tolist()
-    ([1, 5, 7], [2.0, 4.0, 2.0])
-    """
-    past = np.asarray(history_rows, dtype=np.int32).reshape(-1)
-    past_weights = np.asarray(history_weights, dtype=np.float64).reshape(-1)
-    new = np.asarray(event_rows, dtype=np.int32).reshape(-1)
-    new_weights = np.asarray(event_weights, dtype=np.float64).reshape(-1)
-    if session_share is not None and len(past) and len(new):
-        if not 0 <= session_share < 1:
-            raise InvalidInputError(f"session_share must be in 0..1 (below 1), not {session_share}")
-        size = np.abs(new_weights).sum()
-        if size > 0:
-            wanted = np.abs(past_weights).sum() * session_share / (1.0 - session_share)
-            new_weights = new_weights * (wanted / size)
-    items = np.concatenate([past, new])
-    known = items >= 0
-    rows, places = np.unique(items[known], return_inverse=True)
-    values = np.concatenate([past_weights, new_weights])[known]
-    sums = np.bincount(places, weights=values, minlength=len(rows)).astype(np.float32)
-    return rows[sums != 0], sums[sums != 0]

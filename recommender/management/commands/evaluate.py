@@ -23,7 +23,7 @@ from recommender.engine.evaluation.tasks import Task
 from recommender.engine.evaluation.tuning import tune
 
 DEFAULT_SOURCES = {
-    "next-click": "session_neighbours",
+    "next-click": "next_click",
     "top-n": "for_you",
     "basket-completion": "bought_together",
     "next-purchases": "buy_again,for_you,bestsellers",
@@ -54,6 +54,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--parameter", action="append", default=[], metavar="KEY=VALUE", dest="parameters"
         )
+        parser.add_argument(
+            "--test-share",
+            type=float,
+            metavar="SHARE",
+            help="next-click without --test: the last sessions of --train are the test",
+        )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
             "--tune-seconds",
@@ -68,6 +74,8 @@ class Command(BaseCommand):
         source: str = options["source"] or DEFAULT_SOURCES[protocol]
         seed: int = options["seed"]
         missing = [name for name in NEEDED[protocol] if options[name] is None]
+        if protocol == "next-click" and options["test_share"] is not None and "test" in missing:
+            missing.remove("test")
         if missing:
             raise CommandError(f"{protocol} needs --{' and --'.join(missing)}.")
         try:
@@ -95,7 +103,10 @@ def _tasks(protocol: str, options: dict[str, Any], seed: int) -> tuple[Task, Cal
     """The task of the test, and how to make that of a validation."""
     if protocol == "next-click":
         log = _read(options["train"], formats.parse_sessions)
-        queries = _read(options["test"], formats.parse_next_item_queries)
+        if options["test"] is None:
+            log, queries = protocols.split_sessions(log, share=options["test_share"])
+        else:
+            queries = _read(options["test"], formats.parse_next_item_queries)
         return (
             protocols.next_click_task(log, queries),
             lambda: protocols.next_click_validation(log),

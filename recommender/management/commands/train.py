@@ -17,7 +17,8 @@ from recommender.config.env import PROJECT_DIR
 from recommender.config.progress import Progress
 from recommender.models import Run
 from recommender.services.training.execution import FAMILIES, run_execute
-from recommender.services.training.runs import RunActive, run_request
+from recommender.services.training.increments import INCREMENTS, increments_learn
+from recommender.services.training.runs import RunActive, run_hand_over, run_request
 from recommender.services.training.trained import TrainingData
 
 # Takes as long as the others together and shares no facts with them, so it has a process of its own.
@@ -25,7 +26,7 @@ BESIDE = Run.Family.CONTENT
 
 
 class Command(BaseCommand):
-    help = "Train and publish a store's models: item similarities, content, popularity, profiles."
+    help = "Train and publish a store's models, or add to them what is new."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--store", required=True, help="slug of the store")
@@ -35,11 +36,19 @@ class Command(BaseCommand):
             choices=sorted(FAMILIES),
             help="may be given several times; without it all families are trained",
         )
+        parser.add_argument(
+            "--increment",
+            action="store_true",
+            help=f"only add what is new, to {', '.join(sorted(INCREMENTS))}",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         store = Store.objects.filter(slug=options["store"]).first()
         if store is None:
             raise CommandError(f"There is no store {options['store']!r}.")
+        if options["increment"]:
+            self._increment(store, options["family"] or list(INCREMENTS))
+            return
         families = options["family"] or list(FAMILIES)
         started = time.monotonic()
         beside = None
@@ -58,6 +67,20 @@ class Command(BaseCommand):
                 raise CommandError(f"{Run.Family(BESIDE).label} failed; see above.")
         if options["verbosity"] and not options["family"]:
             self.stdout.write(f"Trained in {time.monotonic() - started:.1f} s.")
+
+    def _increment(self, store: Store, families: list[str]) -> None:
+        lasting = sorted(set(families) - set(INCREMENTS))
+        if lasting:
+            raise CommandError(f"These are only trained in full: {', '.join(lasting)}.")
+        learned = increments_learn(families=families, store=store, at_once=True)
+        for run in learned.published:
+            self.stdout.write(_line(run))
+        for run in learned.rebuilds:
+            run_hand_over(run=run)
+            label = Run.Family(run.family).label
+            self.stdout.write(f"  {label:<24} can't be added to; run {run.pk} trains it in full")
+        if not learned.published and not learned.rebuilds:
+            self.stdout.write("  Nothing is new.")
 
     def _start(self, store: Store, family: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(PROJECT_DIR / "manage.py"), "train"]
@@ -98,4 +121,4 @@ def _line(run: Run) -> str:
     )
     quality = ", ".join(f"{name} {value:g}" for name, value in run.quality.items())
     detail = run.message or quality
-    return f"  {label:<20} {run.get_state_display().lower():<12} {seconds:5.1f} s  {detail}"
+    return f"  {label:<24} {run.get_state_display().lower():<12} {seconds:5.1f} s  {detail}"

@@ -11,11 +11,13 @@ from django.utils import timezone
 
 from recommender.engine.errors import EngineError
 from recommender.models import Run
+from recommender.services.locks import turn
 from recommender.services.publishing import artifact_publish
 from recommender.services.training.content import train_content
 from recommender.services.training.item_similarity import train_item_similarity
 from recommender.services.training.popularity import train_popularity
 from recommender.services.training.profiles import train_profiles
+from recommender.services.training.sessions import train_sessions
 from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
 
 FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
@@ -23,6 +25,8 @@ FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
     Run.Family.CONTENT: train_content,
     Run.Family.ITEM_SIMILARITY: train_item_similarity,
     Run.Family.PROFILES: train_profiles,
+    # Takes the most memory; one command trains the content embeddings beside the others.
+    Run.Family.SESSIONS: train_sessions,
 }
 
 log = structlog.get_logger(__name__)
@@ -58,6 +62,22 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
     if report is not None:
         report("Done", 1.0)
     return run
+
+
+def run_take(*, run_id: int) -> Run | None:
+    """Execute a queued run if nothing else is being trained; returns the run that is next in line.
+
+    One training at a time: two would take the memory of both, and every worker from the short
+    tasks beside. A run that has to wait stays queued, and is handed over by the one before it (or
+    by the schedule, should that one be killed).
+    """
+    with turn("training") as mine:
+        if not mine:
+            return None
+        run = Run.objects.filter(pk=run_id).first()
+        if run is not None:
+            run_execute(run=run)
+    return Run.objects.filter(state=Run.State.QUEUED).order_by("queued_at").first()
 
 
 def _reporter(run: Run, report: Report | None) -> Report:

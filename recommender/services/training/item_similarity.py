@@ -84,6 +84,7 @@ def train_item_similarity(data: TrainingData, report: Report) -> Trained:
         quality=quality,
         headline="basket_hit_rate_at_20",
         as_of_s=float(data.newest_s),
+        marks=data.watermark.marks,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from catalog.models.events import EventType
 from recommender.engine.offline.ease import fit_ease
 from recommender.engine.offline.interactions import user_items_matrix
 from recommender.engine.offline.popularity import decayed_counts
@@ -28,8 +29,9 @@ from recommender.services.training.trained import (
     Trained,
     TrainingData,
 )
-from recommender.services.training.weights import type_weights
-from recommender.serving.sources import DEMAND_EXPONENT, MAX_HISTORY
+from recommender.services.training.weights import type_weights_of
+from recommender.serving.models import MAX_HISTORY
+from recommender.serving.sources import DEMAND_EXPONENT
 
 MIN_SHOPPERS = 10
 HISTORY_HALF_LIFE_DAYS = 180.0
@@ -53,8 +55,7 @@ def train_profiles(data: TrainingData, report: Report) -> Trained:
     NotEnoughData
         Fewer than `MIN_SHOPPERS` shoppers with an event that says something about taste.
     """
-    weights = type_weights(data.events.types)
-    telling = data.events.where(weights != 0)
+    telling = data.events.where(data.type_weights != 0)
     n_shoppers = len(np.unique(telling.shopper_rows))
     if n_shoppers < MIN_SHOPPERS:
         raise NotEnoughData(
@@ -96,6 +97,7 @@ def train_profiles(data: TrainingData, report: Report) -> Trained:
         quality=quality,
         headline="next_purchases_recall_at_20",
         as_of_s=float(data.newest_s),
+        marks=data.watermark.marks,
     )
 
 
@@ -104,11 +106,11 @@ class _Learned:
 
     def __init__(self, events: TrainingEvents, data: TrainingData, *, now_s: int) -> None:
         n_items, n_shoppers = len(data.products), len(data.shoppers)
-        weights = type_weights(events.types)
+        weights = type_weights_of(data.event_weights)[events.types]
         decayed = weights * time_decay(
             events.times_s, now_s=now_s, half_life_days=HISTORY_HALF_LIFE_DAYS
         )
-        is_purchase = weights >= 1.0
+        is_purchase = events.types == EventType.PURCHASE
         self.history: ShopperHistory = build_shopper_history(
             events.shopper_rows,
             events.item_rows,

@@ -52,10 +52,13 @@ def run_request(
 
 
 def runs_bury_dead(*, store: Store) -> int:
-    """End runs without a pulse: their process was killed, and they would block the next one."""
+    """End runs without a pulse: their process was killed, and they would block the next one.
+
+    A queued run has none yet. It waits for its turn, and is handed over until it gets it.
+    """
     return Run.objects.filter(
         store=store,
-        state__in=(Run.State.QUEUED, Run.State.RUNNING),
+        state=Run.State.RUNNING,
         heartbeat_at__lt=timezone.now() - DEAD_AFTER,
     ).update(
         state=Run.State.FAILED,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -12,16 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.models.events import EventType
-from recommender.engine.types import SECONDS_PER_DAY
+from recommender.engine.types import SECONDS_PER_DAY, Float32Array
+from recommender.selectors.event_weights import event_weights
 from recommender.selectors.training_data import (
     TrainingEvents,
     TrainingProducts,
     TrainingShoppers,
+    Watermark,
     product_sales,
     training_events,
     training_products,
     training_shoppers,
 )
+from recommender.services.training.weights import type_weights_of
 
 HISTORY = timedelta(days=730)
 
@@ -41,6 +44,10 @@ class Trained:
     ----------
     headline
         Name in `quality` by which a new run is compared with the serving one; higher is better.
+    state
+        Arrays that the next increment goes on from; serving doesn't need them.
+    marks
+        Up to where facts were read, by name.
     """
 
     arrays: dict[str, npt.NDArray[Any]]
@@ -49,6 +56,8 @@ class Trained:
     quality: dict[str, float]
     headline: str
     as_of_s: float
+    state: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 class TrainingData:
@@ -73,13 +82,33 @@ class TrainingData:
         return training_shoppers(store_id=self.store_id)
 
     @cached_property
-    def events(self) -> TrainingEvents:
+    def _read(self) -> tuple[TrainingEvents, Watermark]:
         return training_events(
             store_id=self.store_id,
             since=self._since,
             products=self.products,
             shoppers=self.shoppers,
         )
+
+    @property
+    def events(self) -> TrainingEvents:
+        return self._read[0]
+
+    @property
+    def watermark(self) -> Watermark:
+        """Up to where `events` were read."""
+        return self._read[1]
+
+    @cached_property
+    def event_weights(self) -> Mapping[str, float]:
+        """What each kind of event weighs in this store."""
+        return event_weights(store_id=self.store_id)
+
+    @cached_property
+    def type_weights(self) -> Float32Array:
+        """Weight of every event, float32[n]; 0 for types that say nothing about taste."""
+        weights: Float32Array = type_weights_of(self.event_weights)[self.events.types]
+        return weights
 
     @cached_property
     def sold(self) -> npt.NDArray[np.int64]:

@@ -47,6 +47,37 @@ def test_arrays_come_back_as_they_were_and_can_not_be_written(tmp_path: Path) ->
     )
 
 
+def test_what_only_training_needs_is_opened_for_training_alone(tmp_path: Path) -> None:
+    artifact_write(
+        tmp_path,
+        store_id=7,
+        family="content",
+        version="v1",
+        created_at_s=10.0,
+        as_of_s=9.0,
+        parameters={},
+        counts={},
+        quality={},
+        arrays=ARRAYS,
+        state={"words": np.arange(3), "now_s": np.array(5, np.int64)},
+        marks={"received_us": 12},
+    )
+    folder = artifact_folder(tmp_path, store_id=7, family="content", version="v1")
+    # A web process doesn't read them, so it doesn't mind that one is broken.
+    (folder / "words.npy").write_bytes(b"")
+    assert artifact_open(folder).arrays.keys() == ARRAYS.keys()
+    assert artifact_open(folder).manifest.marks == {"received_us": 12}
+    with pytest.raises(ArtifactError, match="words"):
+        artifact_open(folder, training=True)
+    np.save(folder / "words.npy", np.arange(3))
+    opened = artifact_open(folder, training=True)
+    assert (opened["words"].tolist(), opened["now_s"].shape, int(opened["now_s"])) == (
+        [0, 1, 2],
+        (),
+        5,
+    )
+
+
 def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(ArtifactError, match="never overwritten"):

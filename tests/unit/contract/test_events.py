@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.contract import event_names, limits
+from catalog.contract.dialects import SentEvent
 from catalog.contract.events import (
     ANONYMOUS,
     Batch,
     EventDraft,
     Judged,
-    _Event,
     events_judge,
 )
 from catalog.contract.verdicts import CODES, Code
@@ -356,6 +356,96 @@ def test_the_refusal_of_1970_says_that_the_clock_is_not_set() -> None:
     assert "clock" in remark.message
 
 
+def test_a_clock_two_days_ahead_loses_no_event_if_it_says_so() -> None:
+    ahead = timedelta(hours=48)
+    happened = (NOW + ahead - timedelta(minutes=5)).isoformat()
+    assert verdict(view(occurred_at=happened)) == (Code.IN_FUTURE, "occurred_at")
+    batch = replace(BROWSER, sent_at=(NOW + ahead).isoformat())
+    draft = accepted(view(occurred_at=happened), batch)
+    assert draft.occurred_at == NOW - timedelta(minutes=5)
+    assert draft.occurred_on == date(2026, 11, 24)
+    behind = replace(BROWSER, sent_at=(NOW - ahead).isoformat())
+    old = (NOW - ahead - timedelta(days=6)).isoformat()
+    assert accepted(view(occurred_at=old), behind).occurred_at == NOW - timedelta(days=6)
+
+
+# --------------------------------------------------------------------------------------- dialects
+
+
+def test_events_of_other_trackers_are_taken_as_they_are() -> None:
+    segment = accepted(
+        {
+            "event": "Order Completed",
+            "messageId": "m-1",
+            "anonymousId": "a-1",
+            "timestamp": "2026-11-22T11:00:00Z",
+            "properties": {
+                "order_id": "50314b8e",
+                "currency": "USD",
+                "products": [{"product_id": "507f", "price": "19.00", "quantity": 2}],
+            },
+        }
+    )
+    assert (segment.type, segment.order_id) == ("purchase", "50314b8e")
+    assert segment.lines[0].product_external_id == "507f"
+    assert (segment.lines[0].quantity, segment.lines[0].price_minor) == (2, 1900)
+    google = accepted(
+        {
+            "eventType": "purchase-complete",
+            "visitorId": "v-1",
+            "sessionId": "s-1",
+            "eventTime": "2026-11-22T11:00:00Z",
+            "productDetails": [{"product": {"id": "p-9"}, "quantity": 3}],
+            "purchaseTransaction": {"id": "o-7", "revenue": 30, "currencyCode": "USD"},
+        }
+    )
+    assert (google.type, google.session_id, google.order_id) == ("purchase", "s-1", "o-7")
+    assert [(line.product_external_id, line.quantity) for line in google.lines] == [("p-9", 3)]
+    ga4 = accepted(
+        {
+            "name": "search",
+            "shopper_id": "s",
+            "params": {"search_term": "tea", "items": [{"item_id": "t"}]},
+        }
+    )
+    assert (ga4.type, ga4.query) == ("search", "tea")
+    assert verdict(
+        {"event": "Product Viewed", "anonymousId": "a", "properties": {"product_id": ["p"]}}
+    ) == (Code.WRONG_TYPE, "properties.product_id")
+
+
+# ------------------------------------------------------------------------------------------- bots
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "machine"),
+    [
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", True),
+        ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", True),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/131.0.0.0", True),
+        ("Mozilla/5.0 (compatible; Baiduspider/2.0)", True),
+        ("Pingdom.com_bot_version_1.4", True),
+        ("Mozilla/5.0 (compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)", True),
+        ("facebookexternalhit/1.1", True),
+        ("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", True),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) Safari/604.1", False),
+        ("Mozilla/5.0 (Linux; Android 13; CUBOT X70) Chrome/131.0 Mobile Safari/537.36", False),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 YaBrowser/24.10 Safari/537.36", False),
+        ("python-requests/2.32", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_only_machines_that_say_so_are_bots(user_agent: str | None, machine: bool) -> None:
+    assert accepted(view(), replace(BROWSER, user_agent=user_agent)).is_bot is machine
+    assert accepted(view(user_agent=user_agent)).is_bot is machine
+
+
+def test_addresses_are_left_out_of_what_is_stored() -> None:
+    draft = accepted(view(page="/?ip=203.0.113.9", properties={"ip": "2001:db8::1", "n": 1}))
+    assert (draft.page, draft.properties) == ("/?ip=[address]", {"ip": "[address]", "n": 1})
+
+
 # ------------------------------------------------------------------------------------------- fuzz
 
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -368,7 +458,7 @@ anything: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-MEMBERS = tuple(_Event.__struct_fields__)
+MEMBERS = tuple(SentEvent.__struct_fields__)
 items = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("product_id", "quantity", "price", "list_price"), anything)
 )

@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 
 from recommender.engine.errors import EmptyInputError, InvalidInputError
 from recommender.engine.offline import content_neighbours
-from recommender.engine.offline.content_neighbours import fit_content_neighbours, nearest
+from recommender.engine.offline.content_neighbours import (
+    extend_content_neighbours,
+    fit_content_neighbours,
+    nearest,
+)
 from recommender.engine.offline.content_vectors import fit_content_vectors, fit_tfidf_neighbours
 from recommender.engine.offline.popularity import category_leaders, decayed_counts, rising_scores
 from recommender.engine.offline.repeat import constant_repeat, fit_repeat
@@ -100,6 +104,41 @@ def test_content_neighbours_are_those_of_a_full_sort(seed: int, k: int, shown: i
                 members = [j for j in np.argsort(-priority) if which[j] == v and j != i]
                 expected += members[:shown]
         assert [j for j in found.indices[i] if j >= 0] == expected[:k]
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 9999),
+    k=st.integers(1, 9),
+    shown=st.integers(1, 3),
+    n_before=st.integers(0, 20),
+    n_moved=st.integers(0, 3),
+)
+def test_lists_that_are_extended_are_those_of_all_vectors_at_once(
+    seed: int, k: int, shown: int, n_before: int, n_moved: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Few distinct ones, so that products join and leave variations; the zero vector among them.
+    distinct = rng.standard_normal((9, 4)).astype(np.float32)
+    distinct /= np.linalg.norm(distinct, axis=1)[:, None]
+    distinct[0] = 0
+    vectors = distinct[rng.integers(0, 9, 20)]
+    priority = rng.permutation(20)
+    before = fit_content_neighbours(
+        vectors[:n_before], k=k, priority=priority[:n_before], max_per_variation=shown
+    )
+    moved = rng.permutation(n_before)[:n_moved]
+    vectors[moved] = distinct[rng.integers(0, 9, len(moved))]
+    grown = extend_content_neighbours(
+        before,
+        vectors,
+        [*moved.tolist(), *range(n_before, 20)],
+        priority=priority,
+        max_per_variation=shown,
+    )
+    whole = fit_content_neighbours(vectors, k=k, priority=priority, max_per_variation=shown)
+    np.testing.assert_array_equal(grown.indices, whole.indices)
+    np.testing.assert_allclose(grown.scores, whole.scores, atol=1e-6)
 
 
 def test_blocks_of_columns_lose_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,7 +269,8 @@ def clicks(tmp_path: Path) -> list[str]:
 
 
 def test_the_command_prints_one_object_with_the_documented_keys(clicks: list[str]) -> None:
-    result = json.loads(run(*clicks, "--json", "--tune-seconds", "1", "--parameter", "k=7"))
+    arguments = ("--source", "session_neighbours", "--tune-seconds", "1", "--parameter", "k=7")
+    result = json.loads(run(*clicks, "--json", *arguments))
     assert list(result) == [
         "protocol", "source", "parameters", "metrics", "metrics_without_repeats", "fit_seconds",
         "query_us", "peak_mb",
@@ -278,6 +279,28 @@ def test_the_command_prints_one_object_with_the_documented_keys(clicks: list[str
     assert result["parameters"]["k"] == 7
     assert result["metrics"]["hr@20"] == pytest.approx(2 / 3, abs=1e-5)
     assert set(result["query_us"]) == {"p50", "p99"}
+
+
+def test_next_click_is_measured_without_being_told_how(clicks: list[str]) -> None:
+    result = json.loads(run(*clicks, "--json"))
+    assert result["source"] == "next_click"
+    assert result["metrics"]["hr@20"] == pytest.approx(2 / 3, abs=1e-5)
+    assert result["metrics"]["mrr@20"] == pytest.approx(2 / 3, abs=1e-5)
+
+
+def test_one_file_with_times_is_cut_into_train_and_test(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.tsv"
+    lines = ["SessionId\tItemId\tTime"]
+    for session in range(40):
+        lines += [f"{session}\t{item}\t{100 * session + item}.0" for item in (1, 2, 3)]
+    path.write_text("\n".join(lines) + "\n")
+    result = json.loads(
+        run("--protocol", "next-click", "--train", str(path), "--test-share", "0.1", "--json")
+    )
+    assert result["metrics"]["mrr@20"] == pytest.approx(1)
+    assert result["metrics_without_repeats"]["mrr@20"] == pytest.approx(1)
+    with pytest.raises(CommandError, match="between 0 and 1"):
+        run("--protocol", "next-click", "--train", str(path), "--test-share", "1.5")
 
 
 def test_the_command_prints_a_table_for_people(clicks: list[str]) -> None:

@@ -6,10 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from recommender.engine.errors import EmptyInputError
+from recommender.engine.errors import EmptyInputError, InvalidInputError
 from recommender.engine.offline.ease import fit_ease
 from recommender.engine.offline.factorization import fit_als
-from recommender.engine.online.fold_in import als_fold_in, ease_fold_in, known_history
+from recommender.engine.online.fold_in import (
+    als_fold_in,
+    ease_add_session,
+    ease_fold_history,
+    ease_fold_in,
+    known_history,
+)
 from recommender.engine.types import EaseModel, FactorModel
 
 HISTORY = st.lists(st.integers(0, 14), max_size=8, unique=True)
@@ -51,6 +57,58 @@ def test_ease_scores_are_weighted_sums_of_lines(
     assert found.scores.tolist() == [scores[i] for i in expected]
     for item, because in zip(found.rows.tolist(), found.because.tolist(), strict=True):
         assert parts[item][because] == max(parts[item].values())
+
+
+@given(
+    seed=st.integers(0, 999),
+    history=HISTORY,
+    session=st.lists(st.integers(-1, 14), max_size=8),
+    share=st.sampled_from([0.0, 0.25, 0.5]),
+)
+def test_a_session_on_a_folded_history_scores_as_both_in_one(
+    seed: int, history: list[int], session: list[int], share: float
+) -> None:
+    model = ease_model(seed)
+    known = model.item_rows.tolist()
+    past = [row for row in history if row in known]
+    clicks = [row for row in session if row in known]
+    folded = ease_fold_history(model, history, np.ones(len(history)), max_history=None)
+    found = ease_add_session(
+        model, folded, session, np.ones(len(session)), session_share=share, limit=9
+    )
+    scale = len(past) * share / (1 - share) / len(clicks) if clicks and past else 1.0
+    weights: dict[int, float] = dict.fromkeys(past, 1.0)
+    for row in clicks:
+        weights[row] = weights.get(row, 0.0) + scale
+    together = ease_fold_in(
+        model,
+        list(weights),
+        np.array(list(weights.values()), np.float32),
+        limit=9,
+        exclude_history=False,
+    )
+    # What is 0 in exact numbers may be a candidate of either sum.
+    scores = found.scores[found.scores > 1e-4]
+    expected = together.scores[together.scores > 1e-4]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_only_the_newest_items_of_a_long_session_count() -> None:
+    model = EaseModel(np.arange(4, dtype=np.int32), (1 - np.eye(4)).astype(np.float32))
+    found = ease_add_session(
+        model, None, [0, 1, 2, 2], [1, 1, 1, 1], session_share=0.5, limit=9, max_session=1
+    )
+    assert found.rows.tolist() == [0, 1, 3]
+    assert set(found.because.tolist()) == {2}
+
+
+def test_reasons_are_left_out_where_nobody_asks_and_a_whole_share_is_refused() -> None:
+    model = ease_model(3)
+    found = ease_add_session(model, None, [0], [1], session_share=0.5, limit=3, reasons=False)
+    assert set(found.because.tolist()) <= {-1}
+    assert len(ease_add_session(model, None, [], [], session_share=0.5, limit=3)) == 0
+    with pytest.raises(InvalidInputError, match="session_share"):
+        ease_add_session(model, None, [0], [1], session_share=1.0, limit=3)
 
 
 @given(seed=st.integers(0, 999), history=HISTORY)

@@ -176,6 +176,19 @@ def test_the_tail_speaks_on_the_scale_of_the_head() -> None:
         combine_neighbours(head, Neighbours.empty(2, 1))
 
 
+def random_lists(rng: np.random.Generator) -> Neighbours:
+    """8 items with up to 4 partners each, in the order that `Neighbours` promises."""
+    lists = Neighbours.empty(8, 4)
+    for row in range(8):
+        others = np.delete(np.arange(8), row)
+        partners = np.sort(rng.choice(others, rng.integers(0, 5), replace=False))
+        scores = rng.integers(1, 5, len(partners))
+        order = np.argsort(-scores, kind="stable")
+        lists.indices[row, : len(order)] = partners[order]
+        lists.scores[row, : len(order)] = scores[order]
+    return lists
+
+
 @given(
     seed=st.integers(0, 10_000),
     seeds=st.lists(st.integers(-1, 9), max_size=5),
@@ -186,10 +199,7 @@ def test_expanding_adds_up_over_the_seeds(
     seed: int, seeds: list[int], exclude: bool, limit: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    lists = Neighbours(
-        rng.permuted(np.tile(np.arange(-1, 7, dtype=np.int32), (8, 1)), axis=1)[:, :4],
-        rng.integers(1, 5, (8, 4)).astype(np.float32),
-    )
+    lists = random_lists(rng)
     weights = rng.integers(-2, 4, len(seeds)).astype(np.float32)
     sums: dict[int, float] = {}
     for row, weight in zip(seeds, weights, strict=True):

@@ -10,7 +10,7 @@ from recommender.engine.online.blending import blend
 from recommender.engine.online.diversity import rerank
 from recommender.engine.online.eligibility import allowed_rows, eligible_items, keep, without_rows
 from recommender.engine.online.popular import rank_all, recently_viewed, top_in_group, top_scored
-from recommender.engine.online.profiles import buy_again, fold_events
+from recommender.engine.online.profiles import buy_again
 from recommender.engine.types import Candidates, Float32Array
 
 DAY = 86_400
@@ -64,24 +64,6 @@ class TestBuyAgain:
         assert len(self.ask([], [], [])) == 0
         with pytest.raises(InvalidInputError, match="length"):
             self.ask([0], [1, 2], [3])
-
-
-def test_three_views_of_this_session_are_not_drowned_by_a_long_history() -> None:
-    rows, weights = fold_events(
-        [1, 2], [30.0, 10.0], [3, 3, -1], [0.1, 0.1, 9.0], session_share=0.5
-    )
-    assert rows.tolist() == [1, 2, 3]
-    # The negative row is nobody's; it takes its part of the share with it.
-    assert weights[:2].tolist() == [30, 10]
-    rows, weights = fold_events([1, 2], [30.0, 10.0], [3, 3], [0.1, 0.1], session_share=0.5)
-    assert weights.tolist() == [30, 10, pytest.approx(40)]
-
-
-def test_events_that_cancel_out_leave_no_trace() -> None:
-    rows, weights = fold_events([1], [0.5], [1, 2], [-0.5, 1.0])
-    assert (rows.tolist(), weights.tolist()) == ([2], [1.0])
-    with pytest.raises(InvalidInputError, match="session_share"):
-        fold_events([1], [1], [2], [1], session_share=1.0)
 
 
 @given(
@@ -154,18 +136,18 @@ class TestBlending:
         assert both.rows.tolist() == [2, 4, 9, 7]
         np.testing.assert_allclose(both.scores, [0.5 + 0.6, 1, 0.3, 0.25], rtol=1e-6)
         parts = np.array([[0.5, 0.6], [1, 0], [0, 0.3], [0.25, 0]])
-        np.testing.assert_allclose(both.part_scores, parts, rtol=1e-6)
-        assert both.part_ranks.tolist() == [[2, 1], [1, 0], [0, 2], [3, 0]]
-        assert both.source.tolist() == [1, 0, 1, 0]
-        assert both.because.tolist() == [102, 104, 109, 107]
+        np.testing.assert_allclose(both.table_of_scores(), parts, rtol=1e-6)
+        assert both.table_of_ranks().tolist() == [[2, 1], [1, 0], [0, 2], [3, 0]]
+        assert both.leading(np.arange(4)) == ([1, 0, 1, 0], [102, 104, 109, 107])
+        assert both.shares(0) == [(0, 2, 0.5), (1, 1, pytest.approx(0.6))]
 
     def test_ranks_stay_those_of_the_source_when_the_first_is_sold_out(self) -> None:
         eligible = np.ones(10, np.bool_)
         eligible[4] = False
-        both = blend([("a", 1.0, self.first)], eligible=eligible, limit=9)
+        both = blend([("a", 1.0, self.first)], allowed=eligible.take, limit=9)
         assert both.rows.tolist() == [2, 7]
         assert both.scores.tolist() == [1.0, 0.5]
-        assert both.part_ranks.tolist() == [[2], [3]]
+        assert both.table_of_ranks().tolist() == [[2], [3]]
 
     @pytest.mark.parametrize(
         ("scaling", "expected"),
@@ -187,10 +169,10 @@ class TestBlending:
 
     def test_nothing_in_nothing_out_and_weight_0_adds_nothing(self) -> None:
         nothing = blend([("a", 1.0, Candidates.empty())], limit=9)
-        assert (len(nothing), nothing.part_scores.shape) == (0, (0, 1))
+        assert (len(nothing), nothing.table_of_scores().shape) == (0, (0, 1))
         muted = blend([("a", 0.0, self.first), ("b", 1.0, self.second)], limit=9)
         assert muted.rows.tolist() == [2, 9]
-        assert muted.part_ranks.tolist() == [[2, 1], [0, 2]]
+        assert muted.table_of_ranks().tolist() == [[2, 1], [0, 2]]
 
     def test_impossible_weights_and_scalings_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="negative"):

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from catalog.money import price_text
+from recommender.engine.types import BoolArray
 from recommender.selectors.catalog_rows import ProductRow
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 
@@ -58,6 +59,10 @@ def test_a_change_keeps_rows_and_leaves_the_old_snapshot_alone() -> None:
     assert "e15" not in before.row_of_external
 
 
+def inside(shot: CatalogSnapshot, path: str) -> BoolArray:
+    return shot.categories_inside(path)[shot.category_codes]
+
+
 @pytest.mark.parametrize(
     "change", [{"available": False}, {"shown": False}, {"price_minor": None}, {"price_minor": 0}]
 )
@@ -72,16 +77,16 @@ def test_a_category_holds_its_levels_below_but_not_its_namesakes() -> None:
         row(3, category_path="Tea towels"),
         row(4),
     )
-    assert shot.category_mask("Tea").tolist() == [True, True, False, False]
-    assert shot.category_mask("Tea > Green").tolist() == [False, True, False, False]
-    assert not shot.category_mask("Nowhere").any()
+    assert inside(shot, "Tea").tolist() == [True, True, False, False]
+    assert inside(shot, "Tea > Green").tolist() == [False, True, False, False]
+    assert not inside(shot, "Nowhere").any()
 
 
 def test_a_category_that_appears_later_is_found_in_the_new_snapshot() -> None:
     before = snapshot(row(1, category_path="Tea"))
-    assert not before.category_mask("Coffee").any()
+    assert not inside(before, "Coffee").any()
     after = snapshot_apply(before, [row(2, category_path="Coffee")])
-    assert after.category_mask("Coffee").tolist() == [False, True]
+    assert inside(after, "Coffee").tolist() == [False, True]
 
 
 def test_new_arrivals_are_newest_first_and_only_what_may_be_shown() -> None:

@@ -1,0 +1,38 @@
+"""Web, worker and beat under the supervisor of `manage.py up`, on databases that the tests own.
+
+`up` itself would start and revive databases of its own, and here these are what is being killed.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from recommender.config import processes
+from recommender.config.env import from_environ, make_data_dir
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    env = from_environ()
+    make_data_dir(env.data_dir)
+    worker = processes.worker(env)
+    worker = replace(worker, command=[*worker.command, "--include", "tests.faults.tasks"])
+    supervisor = processes.Supervisor(
+        [processes.web(env), processes.beat(env), worker],
+        data_dir=env.data_dir,
+        environ={},
+        say=say,
+    )
+    return supervisor.run(
+        ready=lambda: processes.answers(env.host, env.port),
+        on_ready=lambda: say("ready"),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
