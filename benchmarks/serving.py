@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from benchmarks.command import main, say
-from benchmarks.generator import Driven, drive, get_request
+from benchmarks.generator import Driven, drive, get_request, post_request
 from benchmarks.report import (
     BenchmarkError,
     Figure,
@@ -27,6 +27,7 @@ from benchmarks.report import (
     figure,
     percentile,
 )
+from benchmarks.traffic import browser_posts
 from benchmarks.web import FLOOR, Saturated, saturate, web
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ MIX = (
 # Visitors who were never seen before: nothing is in Valkey for them.
 NEWCOMER_RATE = 0.05
 MIN_ITEMS = 4
+# Visits that are under way: what was looked at a moment ago is in the shoppers' states.
+N_VISITS = 1_500
 # An answer with fewer products than this is no answer; so many of them are tolerated.
 MAX_THIN_RATE = 0.01
 CONNECTIONS_OPEN = 32
@@ -89,7 +92,13 @@ def run(world: World, options: argparse.Namespace) -> Report:
     ]
     floors, products = [], []
     with web(FLOOR, ready="/") as floor_address, web() as address:
-        say("warming")
+        say("warming: visits under way, then a home page for every shopper")
+        visits = browser_posts(world, N_VISITS, events_per_post=4)
+        drive(
+            address,
+            [post_request("/v1/events", visit.body, key=world.key) for visit in visits],
+            connections=8,
+        )
         drive(address, _gets(warm, world.key), connections=8)
         saturate(address, paths[::-1], key=world.key, seconds=5, connections=options.connections)
         saturate(floor_address, ["/"], key=None, seconds=2, connections=options.connections)

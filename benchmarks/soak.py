@@ -1,6 +1,6 @@
 """Minutes of mixed load on all processes: what does memory do, and does anything get lost?
 
-Web, worker and beat run as under `manage.py up`. Shoppers ask and act at a constant rate, and every
+Web, beat, worker and trainer run as under `manage.py up`. Shoppers ask and act at a constant rate, and every
 minute a family of models is trained, besides what the schedule trains. The PSS of each process is
 read each second. The minutes that are compared have no training of ours in them: what a process
 holds between jobs is what must not grow.
@@ -28,7 +28,7 @@ from benchmarks.report import (
 )
 from benchmarks.serving import request_paths
 from benchmarks.traffic import browser_posts
-from benchmarks.web import web, worker_and_beat
+from benchmarks.web import background, web
 
 if TYPE_CHECKING:
     from benchmarks.world import World
@@ -61,8 +61,8 @@ def run(world: World, options: argparse.Namespace) -> Report:
 
     load = _Load(world, rate=options.mixed_rate)
     window = min(WINDOW_S, 60 * options.minutes / 4)
-    with web() as address, worker_and_beat() as background:
-        tops = {"web": _web_pid(address), **background, **_server_pids()}
+    with web() as address, background() as pids:
+        tops = {"web": _web_pid(address), **pids, **_server_pids()}
         with MemoryLog(tops, summed=SERVERS) as memory:
             say(f"warming for {options.warm_minutes:g} minutes")
             warm_until = time.monotonic() + 60 * options.warm_minutes

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +57,15 @@ def web(application: str = APPLICATION, *, ready: str = "/readyz") -> Iterator[s
 
 
 @contextmanager
-def worker_and_beat() -> Iterator[dict[str, int]]:
-    """The background processes. Yields their process ids by name."""
+def background() -> Iterator[dict[str, int]]:
+    """Beat, worker and trainer. Yields their process ids by name."""
     env = _environment(_free_port())
-    programs = (processes.worker(env), processes.beat(env))
-    with (
-        running(programs[0].name, programs[0].command, env) as worker,
-        running(programs[1].name, programs[1].command, env) as beat,
-    ):
-        yield {programs[0].name: worker.pid, programs[1].name: beat.pid}
+    programs = (processes.beat(env), processes.worker(env), processes.trainer(env))
+    with ExitStack() as started:
+        yield {
+            program.name: started.enter_context(running(program.name, program.command, env)).pid
+            for program in programs
+        }
 
 
 @contextmanager

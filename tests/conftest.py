@@ -18,6 +18,7 @@ from catalog.services.stores import store_create
 from recommender.services.session_rebuild import DATABASE_REST
 from recommender.services.strategies import store_recipes_install
 from recommender.serving.runtime import RUNTIMES
+from recommender.stores.limiter import limiter_forget
 from recommender.stores.session_state import OUTAGE
 
 MemberClient = Callable[..., Client]
@@ -37,6 +38,7 @@ def fresh_process() -> Iterator[None]:
     """Nothing that a process remembers survives a test."""
     RUNTIMES.clear()
     keys_forget()
+    limiter_forget()
     OUTAGE.clear()
     DATABASE_REST.end()
     yield

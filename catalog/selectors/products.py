@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 
 from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVector
-from django.db import connection
 from django.db.models import BooleanField, Case, Count, F, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.text import slugify
@@ -74,24 +73,6 @@ class Category:
 
 
 # -------------------------------------------------------------------------------------- products
-
-
-def product_ids_by_external(*, store_id: int, external_ids: Iterable[str]) -> dict[str, int]:
-    """Our ids for those of the shop's that the catalog knows. One query, none for no ids.
-
-    Written out, because it is part of every post of events: an IN list of another length each time
-    costs the ORM and PostgreSQL more than the lookup itself.
-    """
-    wanted = list(external_ids)
-    if not wanted:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT external_id, id FROM catalog_product"
-            " WHERE store_id = %s AND external_id = ANY(%s)",
-            (store_id, wanted),
-        )
-        return dict(cursor.fetchall())
 
 
 def products_visible(*, store_id: int) -> QuerySet[Product]:

@@ -15,6 +15,7 @@ import msgspec
 
 from catalog.contract.events import EventDraft
 from catalog.models import EventType
+from catalog.services.shoppers import NOTE_SHOPPERS
 
 TYPE_NUMBERS: dict[str, int] = {kind.label: kind.value for kind in EventType}
 
@@ -40,38 +41,56 @@ _VALUES = """
 # blocking each other for good. A shopper who was erased a moment ago has no id to be stored under.
 # The first line decides whether the event is new. The others follow only if it is, or a repetition
 # with another basket would add to what is stored.
-_FIRST_LINES = f"""
-INSERT INTO catalog_event ({_COLUMNS})
-SELECT {_VALUES} FROM row_of
-WHERE line = 0 AND EXISTS (SELECT FROM catalog_shopper AS known WHERE known.id = row_of.shopper)
-ORDER BY event_id, "on"
-ON CONFLICT DO NOTHING
-RETURNING event_id
-"""
 _ROWS = """
 row_of AS MATERIALIZED (
-    SELECT event_id, coalesce(line, 0) AS line, "on", at, type, shopper, session, product, unknown,
-        coalesce(n, 1) AS n, price, list_price, value, "order", query, page, rating,
+    SELECT event_id, coalesce(line, 0) AS line, "on", at, type, {shopper}, session, product,
+        unknown, coalesce(n, 1) AS n, price, list_price, value, "order", query, page, rating,
         recommendation, consent, properties, coalesce(bot, false) AS bot
     FROM json_to_recordset(%(rows)s::json) AS sent (
-        event_id uuid, line smallint, "on" date, type smallint, shopper bigint, session text,
-        product bigint, unknown text, n integer, price bigint, list_price bigint, value bigint,
-        "order" text, query text, page text, rating float8, recommendation uuid,
+        event_id uuid, line smallint, "on" date, type smallint, who text, shopper bigint,
+        session text, product bigint, unknown text, n integer, price bigint, list_price bigint,
+        value bigint, "order" text, query text, page text, rating float8, recommendation uuid,
         consent smallint, properties jsonb, bot boolean, at timestamptz
     )
+    {joined}
 )
 """
-INSERT_STATEMENT = f"WITH {_ROWS} {_FIRST_LINES}"
-INSERT_BASKETS_STATEMENT = f"""
-WITH {_ROWS}, fresh AS ({_FIRST_LINES}), others AS (
+_LINES = f"""
+fresh AS (
+    INSERT INTO catalog_event ({_COLUMNS})
+    SELECT {_VALUES} FROM row_of
+    WHERE line = 0 {{still}}
+    ORDER BY event_id, "on"
+    ON CONFLICT DO NOTHING
+    RETURNING event_id
+), others AS (
     INSERT INTO catalog_event ({_COLUMNS})
     SELECT {_VALUES} FROM row_of JOIN fresh USING (event_id)
     WHERE line > 0
     ORDER BY event_id, line, "on"
     ON CONFLICT DO NOTHING
 )
-SELECT event_id FROM fresh
 """
+# Shoppers by our id.
+INSERT_STATEMENT = "WITH {}, {} SELECT event_id FROM fresh".format(
+    _ROWS.format(shopper="shopper", joined=""),
+    _LINES.format(
+        still="AND EXISTS (SELECT FROM catalog_shopper AS known WHERE known.id = row_of.shopper)"
+    ),
+)
+# Shoppers by the shop's id. They are noted, all of them before the first event because of its ORDER
+# BY, and come back behind the events.
+NOTE_AND_INSERT_STATEMENT = """
+WITH {}, {}, {}
+SELECT event_id, NULL::text, NULL::bigint, NULL::boolean FROM fresh
+UNION ALL SELECT NULL, external_id, id, is_new FROM noted
+""".format(
+    NOTE_SHOPPERS,
+    _ROWS.format(
+        shopper="noted.id AS shopper", joined="JOIN noted ON noted.external_id = sent.who"
+    ),
+    _LINES.format(still=""),
+)
 
 
 class _Row(msgspec.Struct, omit_defaults=True):
@@ -81,7 +100,8 @@ class _Row(msgspec.Struct, omit_defaults=True):
     on: date
     at: datetime
     type: int
-    shopper: int
+    shopper: int | None = None
+    who: str | None = None
     line: int = 0
     session: str | None = None
     product: int | None = None
@@ -103,12 +123,13 @@ class _Row(msgspec.Struct, omit_defaults=True):
 def rows_as_json(
     drafts: Iterable[EventDraft],
     *,
-    shopper_ids: Mapping[str, int],
+    shopper_ids: Mapping[str, int] | None,
     product_ids: Mapping[str, int],
 ) -> str:
-    """All lines of the events for the INSERT statements."""
+    """All lines of the events for `INSERT_STATEMENT`; without shopper ids for the one that notes."""
     rows = []
     for draft in drafts:
+        who = draft.shopper_external_id
         for number, line in enumerate(draft.lines):
             external_id, price = line.product_external_id, line.price_minor
             product_id = None if external_id is None else product_ids.get(external_id)
@@ -119,7 +140,8 @@ def rows_as_json(
                     on=draft.occurred_on,
                     at=draft.occurred_at,
                     type=TYPE_NUMBERS[draft.type],
-                    shopper=shopper_ids[draft.shopper_external_id],
+                    shopper=shopper_ids[who] if shopper_ids else None,
+                    who=None if shopper_ids else who,
                     session=draft.session_id,
                     product=product_id,
                     unknown=external_id if product_id is None else None,

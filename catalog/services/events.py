@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import (
@@ -15,15 +15,17 @@ from django.db import (
 )
 
 from catalog.contract.events import EventDraft
+from catalog.prepared import rows_of_prepared
 from catalog.selectors.product_ids import product_ids_by_external
 from catalog.services.event_rows import (
     COPY_STATEMENT,
-    INSERT_BASKETS_STATEMENT,
     INSERT_STATEMENT,
+    NOTE_AND_INSERT_STATEMENT,
     rows_as_copy_text,
     rows_as_json,
 )
 from catalog.services.quarantine import RefusedEvent, quarantine_add
+from catalog.services.shoppers import seen_as_json
 from catalog.services.sightings import (
     shoppers_all_exist,
     shoppers_forget,
@@ -44,11 +46,13 @@ class StoredEvents:
 
     `stored` are those that were new, in the order given; the others had been stored before, by
     this post or another one. `product_ids` are ours for the shop's ids that the catalog knows.
+    `new_shoppers` are those, by the shop's ids, who had never been seen: they have no other past.
     """
 
     stored: list[EventDraft]
     duplicate: int
     product_ids: dict[str, int]
+    new_shoppers: frozenset[str] = frozenset()
 
     @property
     def accepted(self) -> int:
@@ -71,9 +75,9 @@ def events_store(
     """Store the drafts, and the refused events for a look. When this returns, they are committed.
 
     An event that is there already (same id, same claimed date) is left as it is, also when another
-    post stores it at the same time. A post of a few events whose shoppers and products the process
-    has met lately is a single statement; otherwise a transaction with one more for the products
-    and one for the shoppers. Many events go in with COPY.
+    post stores it at the same time. A post of a few events is a single statement, which also notes
+    shoppers that the process hasn't met lately; one more if that is so for products. Many events go
+    in with COPY.
 
     The refused events are written afterwards, on their own: whatever keeps them from being stored
     must not take the good ones with it.
@@ -83,7 +87,9 @@ def events_store(
     by_id: dict[int, EventDraft] = {}
     for draft in drafts:
         by_id.setdefault(draft.event_id.int, draft)
-    stored, product_ids = _store(store_id, received_at, by_id) if by_id else ([], {})
+    stored = StoredEvents([], 0, {})
+    if by_id:
+        stored = _store(store_id, received_at, by_id)
     if refused:
         quarantine_add(
             store_id=store_id,
@@ -92,12 +98,10 @@ def events_store(
             from_server=from_server,
             sent_at=sent_at,
         )
-    return StoredEvents(stored, len(drafts) - len(stored), product_ids)
+    return replace(stored, duplicate=len(drafts) - stored.accepted)
 
 
-def _store(
-    store_id: int, received_at: datetime, by_id: Mapping[int, EventDraft]
-) -> tuple[list[EventDraft], dict[str, int]]:
+def _store(store_id: int, received_at: datetime, by_id: Mapping[int, EventDraft]) -> StoredEvents:
     # Instead of asking before each post whether the connection is alive: one that PostgreSQL has
     # closed is replaced once. Ids were given out before, so that nothing can be stored twice.
     fresh = connection.connection is None
@@ -113,21 +117,21 @@ def _store(
 
 def _store_once(
     store_id: int, received_at: datetime, by_id: Mapping[int, EventDraft]
-) -> tuple[list[EventDraft], dict[str, int]]:
+) -> StoredEvents:
     post = _Post(store_id, received_at, by_id)
     if len(by_id) >= COPY_FROM:
         try:
-            return post.copied(), post.product_ids
+            return post.result(post.copied())
         except IntegrityError:
             # Some event is there already: step over it, which COPY can't.
             pass
         except _ShopperGone:
             post.known.clear()
     try:
-        return post.inserted(), post.product_ids
+        return post.result(post.inserted())
     except _ShopperGone:
         post.known.clear()
-        return post.inserted(), post.product_ids
+        return post.result(post.inserted())
 
 
 class _Post:
@@ -142,6 +146,7 @@ class _Post:
         self.drafts = list(by_id.values())
         self.seen = _seen(self.drafts)
         self.new: set[int] = set()
+        self.new_shoppers: set[str] = set()
         self.known = shoppers_known(store_id=store_id, seen=self.seen)
         self.product_ids = product_ids_by_external(
             store_id=store_id,
@@ -152,6 +157,9 @@ class _Post:
                 if line.product_external_id is not None
             },
         )
+
+    def result(self, stored: list[EventDraft]) -> StoredEvents:
+        return StoredEvents(stored, 0, self.product_ids, frozenset(self.new_shoppers))
 
     def copied(self) -> list[EventDraft]:
         """All events, which are new. Raises IntegrityError if one isn't, and nothing is stored."""
@@ -178,32 +186,44 @@ class _Post:
 
     def inserted(self) -> list[EventDraft]:
         """Those events that weren't there."""
-        if len(self.known) == len(self.seen):
-            self._insert(self.known)
-        else:
-            with transaction.atomic():
-                noted = self._note_shoppers()
-                self._insert({**self.known, **noted})
-            self._remember_shoppers(noted)
+        if len(self.known) < len(self.seen):
+            self._note_and_insert()
+            return self._those_new()
+        parameters = self._parameters(self.known)
+        rows = rows_of_prepared(INSERT_STATEMENT, parameters)
+        self.new.update(event_id.int for (event_id,) in rows)
         # An event that isn't new is a duplicate, or its shopper is gone.
         if len(self.new) < len(self.drafts) and not shoppers_all_exist(
             store_id=self.store_id, shopper_ids=self.known
         ):
             self._forget_shoppers()
+        return self._those_new()
+
+    def _note_and_insert(self) -> None:
+        parameters = {**self._parameters(None), "seen": seen_as_json(self.seen)}
+        noted: dict[str, int] = {}
+        for event_id, name, shopper_id, is_new in rows_of_prepared(
+            NOTE_AND_INSERT_STATEMENT, parameters
+        ):
+            if name is None:
+                self.new.add(event_id.int)
+                continue
+            noted[name] = shopper_id
+            if is_new:
+                self.new_shoppers.add(name)
+        self._remember_shoppers(noted)
+
+    def _those_new(self) -> list[EventDraft]:
         return [draft for event_id, draft in self.by_id.items() if event_id in self.new]
 
-    def _insert(self, shopper_ids: Mapping[str, int]) -> None:
-        baskets = any(len(draft.lines) > 1 for draft in self.drafts)
-        parameters: dict[str, int | str | datetime] = {
+    def _parameters(self, shopper_ids: Mapping[str, int] | None) -> dict[str, object]:
+        return {
             "store_id": self.store_id,
             "received_at": self.received_at,
             "rows": rows_as_json(
                 self.drafts, shopper_ids=shopper_ids, product_ids=self.product_ids
             ),
         }
-        with connection.cursor() as cursor:
-            cursor.execute(INSERT_BASKETS_STATEMENT if baskets else INSERT_STATEMENT, parameters)
-            self.new.update(event_id.int for (event_id,) in cursor.fetchall())
 
     def _note_shoppers(self) -> dict[str, int]:
         unknown = {name: times for name, times in self.seen.items() if name not in self.known}

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from django.db import connection
+
+from catalog.prepared import rows_of_prepared
 
 # `last_seen_at` is written at most this often: each write costs entries in three indexes, and
 # a row that every post would touch is a row that every post would wait for.
-_UPSERT = """
-WITH seen AS (
+NOTE_SHOPPERS = """
+seen AS (
     SELECT * FROM json_to_recordset(%(seen)s::json)
         AS seen (external_id text, first_at timestamptz, last_at timestamptz)
 ), known AS (
@@ -30,10 +31,14 @@ WITH seen AS (
     ON CONFLICT (store_id, external_id) DO UPDATE SET
         first_seen_at = least(shopper.first_seen_at, excluded.first_seen_at),
         last_seen_at = greatest(shopper.last_seen_at, excluded.last_seen_at)
-    RETURNING shopper.external_id, shopper.id
+    -- A row that nobody has ever changed or locked: this statement made it.
+    RETURNING shopper.external_id, shopper.id, shopper.xmax = 0 AS is_new
+), noted AS MATERIALIZED (
+    SELECT external_id, id, false AS is_new FROM known
+    UNION ALL SELECT external_id, id, is_new FROM upserted
 )
-SELECT external_id, id FROM known UNION ALL SELECT external_id, id FROM upserted
 """
+_UPSERT = f"WITH {NOTE_SHOPPERS} SELECT external_id, id FROM noted"
 
 
 def shoppers_upsert(
@@ -46,18 +51,18 @@ def shoppers_upsert(
     """
     if not seen:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _UPSERT,
-            {
-                "store_id": store_id,
-                # As JSON: the driver takes longer over three arrays than PostgreSQL over the rows.
-                "seen": msgspec.json.encode(
-                    [
-                        {"external_id": external_id, "first_at": first, "last_at": last}
-                        for external_id, (first, last) in seen.items()
-                    ]
-                ).decode(),
-            },
-        )
-        return dict(cursor.fetchall())
+    parameters = {"store_id": store_id, "seen": seen_as_json(seen)}
+    return dict(rows_of_prepared(_UPSERT, parameters))
+
+
+def seen_as_json(seen: Mapping[str, tuple[datetime, datetime]]) -> str:
+    """The shoppers for `NOTE_SHOPPERS`.
+
+    As JSON: the driver takes longer over three arrays than PostgreSQL over the rows.
+    """
+    return msgspec.json.encode(
+        [
+            {"external_id": external_id, "first_at": first, "last_at": last}
+            for external_id, (first, last) in seen.items()
+        ]
+    ).decode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from django.http import HttpRequest, HttpResponse
 
 from catalog.api.authentication import authenticate, cors_headers, preflight_response
@@ -13,7 +11,6 @@ from catalog.api.errors import (
     ApiError,
     ErrorCode,
     MethodNotAllowed,
-    TooManyRequests,
     json_response,
 )
 from catalog.contract.limits import (
@@ -22,9 +19,8 @@ from catalog.contract.limits import (
     SERVER_MAX_BYTES,
     SERVER_MAX_EVENTS,
 )
-from catalog.selectors.keys import ResolvedKey
+from recommender.api.rates import rate_check
 from recommender.services.ingest import events_ingest
-from recommender.stores.limiter import call_limits, client_address, retry_after
 from recommender.telemetry import events_counted
 
 
@@ -44,7 +40,7 @@ def events(request: HttpRequest) -> HttpResponse:
     envelope = batch_read(body_read(request, limit=limit), member="events")
     if key is None:
         key = authenticate(request, body_key=envelope.key)
-    _check_rate(request, key)
+    rate_check(request, key)
     n_most = SERVER_MAX_EVENTS if from_server else BROWSER_MAX_EVENTS
     if len(envelope.entries) > n_most:
         raise ApiError(
@@ -71,16 +67,3 @@ def events(request: HttpRequest) -> HttpResponse:
     if answer.warnings:
         document["warnings"] = answer.warnings
     return json_response(document, status=202, headers=cors_headers(request, key))
-
-
-def _check_rate(request: HttpRequest, key: ResolvedKey) -> None:
-    """Raises TooManyRequests. Nothing was stored then, and our script sends it again later."""
-    now_s = time.time()
-    address = client_address(
-        peer=request.META.get("REMOTE_ADDR", ""),
-        forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR"),
-    )
-    limits = call_limits(key_id=key.key_id, is_secret=key.is_secret, address=address, now_s=now_s)
-    wait_s = retry_after(limits, now_s=now_s)
-    if wait_s is not None:
-        raise TooManyRequests(wait_s)

@@ -67,7 +67,7 @@ class _Present(Collector):
         yield queues
         ages = GaugeMetricFamily(
             "vitrine_process_silence_seconds",
-            "Since the last sign of life of any worker and of the leading beat.",
+            "Since the last sign of life of any worker, any trainer and the leading beat.",
             labels=["process"],
         )
         for kind, state in process_states().items():
@@ -113,4 +113,4 @@ def _processes() -> dict[str, str]:
     try:
         return {kind: state.words for kind, state in process_states().items()}
     except StoreUnavailable:
-        return {"worker": "unknown", "beat": "unknown"}
+        return {"worker": "unknown", "trainer": "unknown", "beat": "unknown"}

@@ -26,7 +26,13 @@ class LoadedArtifact:
     arrays: dict[str, npt.NDArray[Any]]
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.arrays[name]
+        try:
+            return self.arrays[name]
+        except KeyError:
+            raise ArtifactError(
+                f"version {self.manifest.version} has no array {name!r}: it was made by another"
+                " release; train the family again"
+            ) from None
 
     def __contains__(self, name: str) -> bool:
         return name in self.arrays

@@ -19,6 +19,8 @@ DATABASE_USER = "vitrine"
 
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104
 
+MOST_CALLS = 1_000_000_000
+
 T = TypeVar("T")
 
 
@@ -67,9 +69,24 @@ SETTINGS = (
     Setting("DEBUG", "false", "true shows errors in full; only on a developer's machine"),
     Setting("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting("VITRINE_WEB_WORKERS", "one per core, at most 4", "web processes"),
-    Setting("VITRINE_WEB_THREADS", "4", "requests that one web process answers at the same time"),
+    Setting("VITRINE_WEB_THREADS", "2", "requests that one web process answers at the same time"),
     Setting(
-        "VITRINE_WORKER_CONCURRENCY", "one per core, at most 2", "background tasks at the same time"
+        "VITRINE_WORKER_CONCURRENCY",
+        "2",
+        "background tasks at the same time, besides a training, which has a process of its own",
+    ),
+    Setting(
+        "VITRINE_ADDRESS_CALLS_PER_MINUTE",
+        "6000",
+        "event posts from one browser's address, which a whole office or mobile network may share",
+    ),
+    Setting(
+        "VITRINE_PUBLISHABLE_CALLS_PER_MINUTE", "120000", "event posts with one publishable key"
+    ),
+    Setting(
+        "VITRINE_SECRET_CALLS_PER_MINUTE",
+        "60000",
+        "calls with one secret key, for events, products and shoppers",
     ),
     Setting("VITRINE_ADMIN_EMAIL", "asked at the first start", "the first member's e-mail address"),
     Setting("VITRINE_ADMIN_PASSWORD", "asked at the first start", "the first member's password"),
@@ -101,6 +118,9 @@ class Environment:
     web_workers: int
     web_threads: int
     worker_concurrency: int
+    address_calls_per_minute: int
+    publishable_calls_per_minute: int
+    secret_calls_per_minute: int
     admin_email: str | None
     admin_password: str | None
     store_name: str | None
@@ -156,9 +176,16 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Environment:
         debug=_read(values, "DEBUG", False, _flag),
         log_level=_read(values, "LOG_LEVEL", "INFO", _log_level),
         web_workers=_number(values, "VITRINE_WEB_WORKERS", min(cores, 4), low=1, high=256),
-        web_threads=_number(values, "VITRINE_WEB_THREADS", 4, low=1, high=512),
-        worker_concurrency=_number(
-            values, "VITRINE_WORKER_CONCURRENCY", min(cores, 2), low=1, high=256
+        web_threads=_number(values, "VITRINE_WEB_THREADS", 2, low=1, high=512),
+        worker_concurrency=_number(values, "VITRINE_WORKER_CONCURRENCY", 2, low=1, high=256),
+        address_calls_per_minute=_number(
+            values, "VITRINE_ADDRESS_CALLS_PER_MINUTE", 6_000, low=1, high=MOST_CALLS
+        ),
+        publishable_calls_per_minute=_number(
+            values, "VITRINE_PUBLISHABLE_CALLS_PER_MINUTE", 120_000, low=1, high=MOST_CALLS
+        ),
+        secret_calls_per_minute=_number(
+            values, "VITRINE_SECRET_CALLS_PER_MINUTE", 60_000, low=1, high=MOST_CALLS
         ),
         admin_email=values.get("VITRINE_ADMIN_EMAIL") or None,
         admin_password=values.get("VITRINE_ADMIN_PASSWORD") or None,

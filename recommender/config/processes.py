@@ -81,20 +81,25 @@ def web(env: Environment) -> Program:
 
 
 def worker(env: Environment) -> Program:
-    """Celery's worker. A task that is cut off at the end goes back to the queue and runs at the next start."""
+    """Celery's worker for everything short: what is new is learned within seconds, whatever trains."""
+    return _celery_worker(env, "worker", queue="default", concurrency=env.worker_concurrency)
+
+
+def trainer(env: Environment) -> Program:
+    """Celery's worker for what takes minutes and much memory: one training at a time."""
+    return _celery_worker(env, "trainer", queue="training", concurrency=1)
+
+
+def _celery_worker(env: Environment, name: str, *, queue: str, concurrency: int) -> Program:
+    """A task that is cut off at the end goes back to the queue and runs at the next start."""
     command = [
         *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "worker"),
-        *("--queues", "default,training", "--concurrency", str(env.worker_concurrency)),
-        *(
-            "--loglevel",
-            env.log_level,
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-        ),
+        *("--hostname", f"{name}@%h", "--queues", queue, "--concurrency", str(concurrency)),
+        *("--loglevel", env.log_level),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
     stop = [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)]
-    return Program("worker", command, 33, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
+    return Program(name, command, 33, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
 
 
 def beat(env: Environment) -> Program:
@@ -305,10 +310,10 @@ class Supervisor:
             file.seek(running.shown)
             text = file.read()
             running.shown += len(text)
-            name = f"\033[{running.program.colour}m{running.program.name:>6}\033[0m"
+            name = f"\033[{running.program.colour}m{running.program.name:>7}\033[0m"
             for line in text.decode(errors="replace").splitlines():
                 self.say(
-                    f"{name} {line}" if sys.stdout.isatty() else f"{running.program.name:>6} {line}"
+                    f"{name} {line}" if sys.stdout.isatty() else f"{running.program.name:>7} {line}"
                 )
 
     # ---------------------------------------------------------------------------------------- stopping

@@ -89,7 +89,11 @@ class Watch(bootsteps.StartStopStep):
             process_pulse_write(
                 kind="worker",
                 name=consumer.hostname,
-                facts={"busy": len(state.active_requests), "slots": consumer.pool.num_processes},
+                facts={
+                    "busy": len(state.active_requests),
+                    "slots": consumer.pool.num_processes,
+                    "queues": self._queues,
+                },
             )
         except StoreUnavailable:
             return

@@ -302,38 +302,40 @@ class NextClickCounts:
 
 @dataclass(frozen=True, slots=True)
 class NextClickModel:
-    """Pruned co-visitation tables, item vectors, and the weights of what is read from them.
+    """Pruned co-visitation tables and item vectors, multiplied with their weights.
 
     Attributes
     ----------
     offsets : int64[n_items + 1]
-        Item ``a`` owns the lines ``offsets[a]:offsets[a + 1]`` of the next three arrays.
+        Item ``a`` owns the lines ``offsets[a]:offsets[a + 1]`` of the next two arrays.
     partners : int32[p]
         What may be clicked after ``a``, ascending; possibly ``a`` itself.
-    links : float32[p, 6]
-        How strongly, by `online.next_click.LINKS`; 0 or more.
-    alone : float32[p, 4]
-        What the line adds to a score if ``a`` is the newest or the second newest item of the
-        session: both with repeats, then both without. Follows from `links` and `weights`.
+    ties : float32[7, p]
+        What the line adds to a score if ``a`` is the newest item of the session, the second
+        newest, or an older one; if ``a`` is the newest and the partner was clicked before; and
+        the first three again where the session's items are left out.
     vectors : float32[n_items, d]
         Length about 1, 0 for items without partners.
-    items : float32[n_items, 5]
-        What is known about an item itself, by `online.next_click.ITEMS`.
-    item_scores : float32[n_items, 2]
-        ``items`` times weights, with and without repeats.
+    item_scores : float32[3, n_items]
+        What the item adds itself: with repeats, without, and if it was clicked before.
+    near_weights : float32[3, 4]
+        Of nearness, likewise.
+    repeat_weights : float32[18]
+        By `online.next_click.REPEATS`.
     weights : float32[2, n_features]
-        Line 0 ranks all items, line 1 those that aren't in the session.
+        What the other fields were multiplied with, for the next increment: line 0 ranks all items,
+        line 1 those that aren't in the session.
     popular : int32[m]
         Candidates of every session, best first.
     """
 
     offsets: Int64Array
     partners: Int32Array
-    links: Float32Array
-    alone: Float32Array
+    ties: Float32Array
     vectors: Float32Array
-    items: Float32Array
     item_scores: Float32Array
+    near_weights: Float32Array
+    repeat_weights: Float32Array
     weights: Float32Array
     popular: Int32Array
 

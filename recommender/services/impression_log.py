@@ -1,9 +1,10 @@
 """Impressions leave the request path through a bounded buffer, written by a thread of its own.
 
-A request only appends to a deque. The thread writes all that has gathered twice a second with one
-COPY. While PostgreSQL is away the buffer keeps the newest `CAPACITY` impressions and counts what it
-had to drop; a killed process loses at most half a second of them. (Accepted *events* are never
-held like this: they are committed before their answer.)
+A request writes its line out and appends it to a deque. The thread sends all that has gathered
+twice a second with one COPY: if it had to write the lines out itself, it would hold up whatever
+requests come just then for some milliseconds. While PostgreSQL is away the buffer keeps the newest
+`CAPACITY` impressions and counts what it had to drop; a killed process loses at most half a second
+of them. (Accepted *events* are never held like this: they are committed before their answer.)
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from recommender.services.impressions import (
     ExposureRow,
     ImpressionRow,
     exposures_store,
-    impressions_store,
+    impression_line,
+    impression_lines_store,
 )
 from recommender.serving.request import Recommendation, RecommendationRequest
 from recommender.telemetry import (
@@ -37,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class Delivered(NamedTuple):
-    """A recommendation on its way into the log, unresolved so that the request stays short."""
+    """A recommendation on its way into the log."""
 
     store_id: int
     delivered_at_s: float
@@ -46,11 +48,18 @@ class Delivered(NamedTuple):
     product_ids: list[int]
 
 
+class _Waiting(NamedTuple):
+    """An impression as COPY reads it, and the exposure if it may be the first."""
+
+    line: str
+    exposure: ExposureRow | None
+
+
 class ImpressionLog:
     """The buffer of this process."""
 
     def __init__(self) -> None:
-        self._buffer: deque[Delivered] = deque(maxlen=CAPACITY)
+        self._buffer: deque[_Waiting] = deque(maxlen=CAPACITY)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._flushing = threading.Lock()
@@ -60,7 +69,10 @@ class ImpressionLog:
         """Remember one impression. Never waits, never fails; the oldest goes if there is no room."""
         if len(self._buffer) >= CAPACITY:
             IMPRESSIONS_DROPPED.inc()
-        self._buffer.append(delivered)
+        exposure = _exposure(delivered)
+        if exposure is not None and _key(exposure) in self._exposed:
+            exposure = None
+        self._buffer.append(_Waiting(impression_line(_row(delivered)), exposure))
         recommendation_counted(delivered.recommendation.fallback, delivered.recommendation.reason)
 
     def __len__(self) -> int:
@@ -86,14 +98,10 @@ class ImpressionLog:
                 written += len(block)
         return written
 
-    def _store(self, block: list[Delivered]) -> None:
-        fresh = {
-            (row.experiment_id, row.shopper_external_id): row
-            for row in filter(None, map(_exposure, block))
-            if (row.experiment_id, row.shopper_external_id) not in self._exposed
-        }
+    def _store(self, block: list[_Waiting]) -> None:
+        fresh = {_key(each.exposure): each.exposure for each in block if each.exposure is not None}
         exposures_store(rows=list(fresh.values()))
-        impressions_store(rows=[_row(delivered) for delivered in block])
+        impression_lines_store(lines=[each.line for each in block])
         # Forgetting who is written down already costs a statement that does nothing.
         if len(self._exposed) > CAPACITY:
             self._exposed.clear()
@@ -164,6 +172,10 @@ def _exposure(delivered: Delivered) -> ExposureRow | None:
         variant.variant_id,
         datetime.fromtimestamp(delivered.delivered_at_s, UTC),
     )
+
+
+def _key(exposure: ExposureRow) -> tuple[int, str]:
+    return exposure.experiment_id, exposure.shopper_external_id
 
 
 IMPRESSIONS = ImpressionLog()

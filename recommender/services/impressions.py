@@ -58,23 +58,46 @@ def impressions_store(*, rows: Sequence[ImpressionRow]) -> int:
     A block that can't be written as a whole (some of it arrived already, before an answer that got
     lost; or a row the database refuses) is written row by row, leaving out what can't be.
     """
-    if not rows:
+    return impression_lines_store(lines=[impression_line(row) for row in rows])
+
+
+def impression_lines_store(*, lines: Sequence[str]) -> int:
+    """`impressions_store` for rows that are written out already."""
+    if not lines:
         return 0
     try:
-        _copy(rows)
+        _copy(lines)
     except (IntegrityError, DataError):
-        return sum(_store_one(row) for row in rows)
-    return len(rows)
+        return sum(map(_store_one, lines))
+    return len(lines)
 
 
 def exposures_store(*, rows: Sequence[ExposureRow]) -> int:
     """Write down who takes part in an experiment from now on; returns how many are new.
 
-    Whoever is in already stays in with their first variant and time.
+    Whoever is in already stays in with their first variant and time. If the database refuses the
+    block (an experiment was deleted meanwhile, an id can't be stored), it is written row by row,
+    leaving out what can't be.
     """
     if not rows:
         return 0
-    with connection.cursor() as cursor:
+    try:
+        return _insert_exposures(rows)
+    except (IntegrityError, DataError):
+        return sum(_store_one_exposure(row) for row in rows)
+
+
+def _store_one_exposure(row: ExposureRow) -> int:
+    try:
+        return _insert_exposures([row])
+    except (IntegrityError, DataError) as error:
+        log.error("exposure refused by the database", error=str(error))
+        return 0
+
+
+def _insert_exposures(rows: Sequence[ExposureRow]) -> int:
+    # A transaction of its own: in a test or a command, a refusal must not end the one around it.
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO recommender_exposure"
             " (store_id, experiment_id, shopper_external_id, variant_id, exposed_at)"
@@ -85,7 +108,7 @@ def exposures_store(*, rows: Sequence[ExposureRow]) -> int:
         return int(cursor.rowcount)
 
 
-def _copy(rows: Iterable[ImpressionRow]) -> None:
+def _copy(lines: Iterable[str]) -> None:
     with (
         transaction.atomic(),
         # The driver's own cursor raises the driver's own errors.
@@ -93,12 +116,12 @@ def _copy(rows: Iterable[ImpressionRow]) -> None:
         connection.cursor() as cursor,
         cursor.cursor.copy(f"COPY recommender_impression ({_COLUMNS}) FROM STDIN") as copy,
     ):
-        copy.write("".join(map(_line, rows)))
+        copy.write("".join(lines))
 
 
-def _store_one(row: ImpressionRow) -> int:
+def _store_one(line: str) -> int:
     try:
-        _copy([row])
+        _copy([line])
     except IntegrityError:
         return 0
     except DataError as error:
@@ -112,7 +135,8 @@ def _store_one(row: ImpressionRow) -> int:
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _line(row: ImpressionRow) -> str:
+def impression_line(row: ImpressionRow) -> str:
+    """A row as COPY reads it. Some 8 µs."""
     date, at = _times(row.delivered_at_s)
     return (
         f"{row.store_id}\t{row.recommendation_id}\t{date}\t{at}\t{row.placement_id}\t"

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from recommender.services.impression_log import IMPRESSIONS, Delivered
 from recommender.services.session_reading import session_state
 from recommender.serving.answer import answer_json, unknown_json
@@ -89,7 +91,7 @@ def recommend(
                     now_s,
                     request,
                     recommendation,
-                    [int(ids[row]) for row in recommendation.rows],
+                    ids.take(np.array(recommendation.rows, np.int64)).tolist(),
                 )
             )
     return Page(answers, unknown, runtime.snapshot, runtime.settings.signing_secret)

@@ -40,11 +40,9 @@ def sessions_mend() -> bool:
     if valkey().is_away or DATABASE_REST.rests() or not _mending.acquire(blocking=False):
         return False
     try:
-        n_dropped = _drop(datetime.fromtimestamp(since_s - MARGIN_S, UTC))
-    except StoreUnavailable:
-        return False
-    except (DatabaseError, InterfaceError):
-        DATABASE_REST.begin()
+        with DATABASE_REST.attempt():
+            n_dropped = _drop(datetime.fromtimestamp(since_s - MARGIN_S, UTC))
+    except (StoreUnavailable, DatabaseError, InterfaceError):
         return False
     finally:
         _mending.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 
 from recommender.services.session_mending import sessions_mend
 from recommender.services.session_rebuild import DATABASE_REST, sessions_rebuild
@@ -14,7 +14,8 @@ def session_state(*, store_id: int, shopper_id: str | None) -> SessionState:
 
     After an outage, what Valkey kept is not believed before it is mended. With PostgreSQL away as
     well it is better than nothing; and a shopper that Valkey doesn't know counts as new, for which
-    PostgreSQL is asked once a second, not with every request.
+    PostgreSQL is asked once a second, not with every request; nor while it keeps another request
+    waiting.
     """
     if shopper_id is None:
         return NO_STATE
@@ -24,9 +25,20 @@ def session_state(*, store_id: int, shopper_id: str | None) -> SessionState:
     trusted = state.found and OUTAGE.since_s is None
     if trusted or not state.available or DATABASE_REST.rests():
         return state
+    had_connection = connection.connection is not None
     try:
-        rebuilt = sessions_rebuild(store_id=store_id, shopper_external_ids=[shopper_id])
+        return _rebuilt(store_id, shopper_id)
     except (DatabaseError, InterfaceError):
-        DATABASE_REST.begin()
+        connection.close()
+        if not had_connection:
+            return state
+    # The connection may have been dead since PostgreSQL was restarted, hours ago.
+    try:
+        return _rebuilt(store_id, shopper_id)
+    except (DatabaseError, InterfaceError):
         return state
-    return rebuilt[shopper_id]
+
+
+def _rebuilt(store_id: int, shopper_id: str) -> SessionState:
+    with DATABASE_REST.attempt():
+        return sessions_rebuild(store_id=store_id, shopper_external_ids=[shopper_id])[shopper_id]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+
+from django.db import InterfaceError, OperationalError
 
 from catalog.selectors.events import ShopperPast, shoppers_past
 from catalog.selectors.shopper_links import Person, persons_of
@@ -24,24 +26,55 @@ from recommender.stores.session_state import (
 
 # For so long nobody asks a database that was away for somebody's past.
 REST_S = 1.0
+# Somebody who waits longer than this for an answer waits for all.
+PATIENCE_S = 0.5
 # Of a person with more ids than this, those linked last take part, and the customer's own.
 MAX_MEMBERS = 20
 
 
 class Rest:
-    """A while during which something that failed is left alone."""
+    """Keeps away from a database that failed lately, or that keeps somebody waiting.
+
+    After a failure one caller at a time tries again. A machine that is gone without a word makes it
+    wait for seconds, and meanwhile nobody else.
+    """
 
     def __init__(self) -> None:
         self._until = 0.0
+        self._failed = False
+        self._waiting: dict[object, float] = {}
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Ask the database; what it answers or doesn't is remembered."""
+        token = object()
+        self._waiting[token] = time.monotonic()
+        try:
+            yield
+        except (OperationalError, InterfaceError):
+            self.begin()
+            raise
+        else:
+            self.end()
+        finally:
+            del self._waiting[token]
 
     def begin(self) -> None:
+        self._failed = True
         self._until = time.monotonic() + REST_S
 
     def end(self) -> None:
+        self._failed = False
         self._until = 0.0
 
     def rests(self) -> bool:
-        return time.monotonic() < self._until
+        now = time.monotonic()
+        if now < self._until:
+            return True
+        waiting = list(self._waiting.values())
+        if self._failed and waiting:
+            return True
+        return any(now - began > PATIENCE_S for began in waiting)
 
 
 DATABASE_REST = Rest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import DatabaseError, InterfaceError
@@ -23,6 +23,7 @@ from recommender.stores.session_state import (
     SessionEntry,
     sessions_forget,
     sessions_record,
+    sessions_restore,
 )
 
 # As many as a browser may send events: 3 commands for each are a fifth of a post's work.
@@ -39,8 +40,9 @@ def sessions_remember(*, store_id: int, stored: StoredEvents, now: datetime) -> 
     or PostgreSQL being away: the events are committed, and the sessions are mended later.
 
     A shopper without a list gets one with all of the past, because the next page may be asked for
-    already. The lists of a server's batch with many shoppers are dropped in one command instead,
-    and built again from PostgreSQL when one of them comes.
+    already; whoever was never seen before has no other past than this. The lists of a server's
+    batch with many shoppers are dropped in one command instead, and built again from PostgreSQL
+    when one of them comes.
     """
     entries = session_entries(stored.stored, stored.product_ids, now)
     searches = session_searches(stored.stored, now)
@@ -56,7 +58,7 @@ def sessions_remember(*, store_id: int, stored: StoredEvents, now: datetime) -> 
             found = search_entries(store_id=store_id, searches=searches[shopper])
             if found:
                 entries.setdefault(shopper, []).extend(found)
-        linked = _record(store_id, entries)
+        linked = _record(store_id, entries, new=stored.new_shoppers)
         if linked:
             _record_for_persons(store_id, {shopper: entries[shopper] for shopper in linked})
         if len(searches) > MAX_SEARCHERS:
@@ -108,14 +110,26 @@ def session_searches(
     return {shopper: sorted(own)[-MAX_SEARCHES:] for shopper, own in searches.items()}
 
 
-def _record(store_id: int, entries: Mapping[str, Sequence[SessionEntry]]) -> list[str]:
-    """Add entries to the lists of shoppers; returns those who are linked to others."""
+def _record(
+    store_id: int,
+    entries: Mapping[str, Sequence[SessionEntry]],
+    *,
+    new: Collection[str] = (),
+) -> list[str]:
+    """Add entries to the lists of shoppers; returns those who are linked to others.
+
+    The `new` were never seen before. Who links one of them, or stores another event of theirs, at
+    this very moment does it after us, reads what we stored, and adds it to the same list.
+    """
     recorded = sessions_record(store_id, entries)
-    linked = recorded.linked
-    if recorded.missing:
-        rebuilt = sessions_rebuild(store_id=store_id, shopper_external_ids=recorded.missing)
-        linked = linked + [shopper for shopper, state in rebuilt.items() if state.person]
-    return linked
+    first = {shopper: entries[shopper] for shopper in recorded.missing if shopper in new}
+    if first:
+        sessions_restore(store_id, {who: sorted(own) for who, own in first.items()})
+    missing = [shopper for shopper in recorded.missing if shopper not in new]
+    if not missing:
+        return recorded.linked
+    rebuilt = sessions_rebuild(store_id=store_id, shopper_external_ids=missing)
+    return recorded.linked + [shopper for shopper, state in rebuilt.items() if state.person]
 
 
 def _record_for_persons(store_id: int, entries: Mapping[str, Sequence[SessionEntry]]) -> None:

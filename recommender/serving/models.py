@@ -28,7 +28,7 @@ from recommender.serving.snapshot import CatalogSnapshot
 # Products of a history that `for_you` starts from, the weightiest ones. Each is a line of the model to
 # read: 100 find as much as 200 (recall .1163 and .1175 on the demo shop) in half the time.
 MAX_HISTORY = 100
-# What the folded histories of shoppers may take in a process: 1,300 of them for 6,000 products.
+# What the folded histories of shoppers may take in a process: 2,500 of them for 6,000 products.
 FOLDED_BYTES = 32_000_000
 N_CATEGORIES = 512
 
@@ -57,15 +57,29 @@ class RowMap:
         from_snapshot[to_snapshot[known]] = known
         return cls(to_snapshot, from_snapshot)
 
-    def candidates(self, found: Candidates) -> Candidates:
-        """Candidates in snapshot rows; those that left the catalog are dropped."""
+    def candidates(self, found: Candidates, *, reasons: bool) -> Candidates:
+        """Candidates in snapshot rows; those that left the catalog are dropped.
+
+        Without `reasons` nobody will ask what they started from, and `because` is -1.
+        """
         rows = self.to_snapshot.take(found.rows)
-        because = self.to_snapshot.take(found.because, mode="clip")
-        because[found.because < 0] = NO_ROW
+        if reasons:
+            because = self.to_snapshot.take(found.because, mode="clip")
+            because[found.because < 0] = NO_ROW
+        else:
+            because = no_reasons(len(rows))
         if len(rows) and rows.min() < 0:
             kept = rows >= 0
             return Candidates(rows[kept], found.scores[kept], because[kept])
         return Candidates(rows, found.scores, because)
+
+
+_NO_REASONS = np.full(1_000, NO_ROW, np.int32)
+
+
+def no_reasons(n: int) -> Int32Array:
+    """-1 n times. Not to be changed."""
+    return _NO_REASONS[:n] if n <= len(_NO_REASONS) else np.full(n, NO_ROW, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +234,12 @@ def bind_models(
     return ServingModels(**models)
 
 
+def model_check(family: str, artifact: LoadedArtifact) -> None:
+    """Raise ArtifactError if an artifact hasn't got what its family needs."""
+    if family in _BIND:
+        _BIND[family](artifact, CatalogSnapshot.empty())
+
+
 def _item_similarity(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ItemSimilarityModel:
     return ItemSimilarityModel(
         rows=RowMap.between(artifact["item_ids"], snapshot),
@@ -275,7 +295,7 @@ def _profiles(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ProfilesMo
         repeat=RepeatModel(artifact["repeat_interval_days"], artifact["repeat_probability"]),
         demand=artifact["demand"],
         taste=EaseModel(artifact["ease_rows"], artifact["ease_weights"]),
-        _folded=Recent(FOLDED_BYTES // (4 * len(artifact["ease_rows"]) + 1_000)),
+        _folded=Recent(FOLDED_BYTES // (2 * len(artifact["ease_rows"]) + 1_000)),
     )
 
 

@@ -46,7 +46,7 @@ from recommender.stores.session_state import SessionState
 POOL = 120
 # Of them the diversity step looks at so many for each product wanted, and at all of them only
 # where caps leave too few: what stands far behind is hardly ever chosen for being different.
-POOL_PER_PRODUCT = 6
+POOL_PER_PRODUCT = 4
 
 
 def recommend_placement(
@@ -84,7 +84,7 @@ def recommend_placement(
         reason = Reason.EMPTY_CATALOG
     else:
         context = _context(runtime, strategy, request, state, shown, int(now_s), trace)
-        chosen, reason = _strategy_answer(context, strategy, n_wanted, trace)
+        chosen, reason = _strategy_answer(runtime, context, strategy, n_wanted, trace)
         n_minimum = min(settings.n_minimum, n_wanted)
         if len(chosen) >= n_minimum:
             reason = None
@@ -125,7 +125,8 @@ def _context(
     """Step 4: resolve ids to rows and decide what may be shown to this shopper here."""
     snapshot = runtime.snapshot
     page_rows = snapshot.rows_of_external(request.product_ids) if request.product_ids else []
-    event_rows, event_types, event_at_s = _events(runtime, state)
+    events_matter = strategy.needs_events or not page_rows
+    event_rows, event_types, event_at_s = _events(runtime, state, only_hides=not events_matter)
     if request.cart is not None:
         cart_rows = snapshot.rows_of_external(request.cart)
     elif len(state.cart):
@@ -163,16 +164,20 @@ def _context(
 
 
 def _events(
-    runtime: StoreRuntime, state: SessionState
+    runtime: StoreRuntime, state: SessionState, *, only_hides: bool
 ) -> tuple[Int32Array, Int32Array, Int64Array]:
     """Rows, types and times of the recent events whose product is in the catalog."""
-    if not len(state.product_ids):
-        return _NO_ROWS, _NO_ROWS, state.at_s
-    rows = runtime.snapshot.rows_of(state.product_ids)
+    ids, types, at_s = state.product_ids, state.types, state.at_s
+    if only_hides and len(ids):
+        hides = types == _HIDE
+        ids, types, at_s = ids[hides], types[hides], at_s[hides]
+    if not len(ids):
+        return _NO_ROWS, _NO_ROWS, at_s[:0]
+    rows = runtime.snapshot.rows_of(ids)
     if rows.min() >= 0:
-        return rows, state.types, state.at_s
+        return rows, types, at_s
     known = rows >= 0
-    return rows[known], state.types[known], state.at_s[known]
+    return rows[known], types[known], at_s[known]
 
 
 def _eligible(
@@ -219,9 +224,36 @@ def _bought_rows(context: Context) -> list[int]:
 
 
 def _strategy_answer(
+    runtime: StoreRuntime,
+    context: Context,
+    strategy: ServingStrategy,
+    n_wanted: int,
+    trace: Trace | None,
+) -> tuple[list[Chosen], Reason]:
+    """Steps 5 to 7: what the strategy itself finds, best first, and why it may be short.
+
+    What only depends on the products in view is the same for everybody, and popular products are
+    looked at often. Whoever may not see a product of the answer gets one of their own.
+    """
+    if not (strategy.contextual and context.page_rows) or trace is not None:
+        return _found_answer(context, strategy, n_wanted, trace)
+
+    def make() -> tuple[list[Chosen], Reason]:
+        mask = without_rows(context.snapshot.eligible, context.page_rows)
+        for_everybody = replace(context, eligible=mask)
+        return _found_answer(for_everybody, strategy, n_wanted, None)
+
+    key = (strategy.version_id, n_wanted, context.category, *context.page_rows)
+    chosen, reason = runtime.contextual.get(key, make)
+    eligible = context.eligible
+    if all(eligible[entry.row] for entry in chosen):
+        return chosen, reason
+    return _found_answer(context, strategy, n_wanted, None)
+
+
+def _found_answer(
     context: Context, strategy: ServingStrategy, n_wanted: int, trace: Trace | None
-) -> tuple[list[Chosen], Reason | None]:
-    """Steps 5 to 7: what the strategy itself finds, best first, and why it may be short."""
+) -> tuple[list[Chosen], Reason]:
     found = [SOURCES[name].find(context) for name in strategy.names]
     if trace is not None:
         for name, part in zip(strategy.names, found, strict=True):

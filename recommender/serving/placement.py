@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from recommender.engine.online.bucketing import NOT_IN, bucket_of, variant_of
 from recommender.selectors.serving_settings import PlacementSettings
 from recommender.serving.strategy import ServingStrategy
+
+# A shopper asks for several pages in a row.
+_bucket_of = lru_cache(maxsize=16_384)(bucket_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class ServingPlacement:
         experiment = self.experiment
         if experiment is None or shopper_id is None:
             return None, self.strategy
-        place = variant_of(bucket_of(experiment.seed, shopper_id), experiment.ranges)
+        place = variant_of(_bucket_of(experiment.seed, shopper_id), experiment.ranges)
         if place == NOT_IN:
             return None, self.strategy
         variant = experiment.variants[place]

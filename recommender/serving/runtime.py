@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import structlog
@@ -34,21 +35,34 @@ from recommender.selectors.serving_settings import (
     store_settings,
     store_versions,
 )
-from recommender.serving.models import ServingModels, bind_models
+from recommender.serving.explanation import Chosen
+from recommender.serving.models import ServingModels, bind_models, model_check
 from recommender.serving.placement import ServingExperiment, ServingPlacement, ServingVariant
+from recommender.serving.recent import Recent
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 from recommender.serving.strategy import InvalidStrategyError, ServingStrategy, strategy_parse
+from recommender.serving.trace import Reason
 
 POLL_SECONDS = 1.0
 # A refused artifact is looked at again: a shared folder may have been late.
 RETRY_REFUSED_S = 60.0
+# Each is some 2 KB.
+N_CONTEXTUAL = 5_000
 
 log = structlog.get_logger(__name__)
 
 
+# By strategy version, number of products wanted, category and products in view.
+ContextualAnswers: TypeAlias = Recent[tuple[object, ...], tuple[list[Chosen], Reason]]
+
+
 @dataclass(frozen=True, slots=True)
 class StoreRuntime:
-    """One store, ready to answer."""
+    """One store, ready to answer.
+
+    `contextual` are answers that are the same for every shopper, as long as neither the catalog nor
+    the models that they come from change.
+    """
 
     settings: StoreSettings
     placements: dict[str, ServingPlacement]
@@ -57,6 +71,7 @@ class StoreRuntime:
     models: ServingModels
     catalog_version: int
     event_weights: Float32Array = field(default_factory=lambda: event_weight_table({}))
+    contextual: ContextualAnswers = field(default_factory=lambda: Recent(N_CONTEXTUAL))
     refused: Mapping[tuple[str, str], float] = field(default_factory=dict)
     known_updates: dict[int, int] = field(default_factory=dict)
 
@@ -159,6 +174,11 @@ class Runtimes:
             bound = (before.artifacts, before.snapshot, before.models)
             models = bind_models(artifacts, after.snapshot, bound)
             after = replace(after, artifacts=artifacts, models=models)
+            if (
+                models.item_similarity is not before.models.item_similarity
+                or models.content is not before.models.content
+            ):
+                after = replace(after, contextual=Recent(N_CONTEXTUAL))
         if refused != after.refused:
             after = replace(after, refused=refused)
         self._stores[store_id] = after
@@ -201,7 +221,9 @@ class Runtimes:
                 continue
             folder = artifact_folder(self._root, store_id=store_id, family=family, version=version)
             try:
-                artifacts[family] = artifact_open(folder)
+                opened = artifact_open(folder)
+                model_check(family, opened)
+                artifacts[family] = opened
             except ArtifactError as error:
                 refused[family, version] = time.monotonic()
                 log.error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from recommender.serving.recent import Recent
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 CATEGORY_SEPARATOR = " > "
+LAST_CHARACTER = "\U0010ffff"
 # Categories whose levels below are remembered; each is a byte for every category of the store.
 N_CATEGORIES = 4_096
 
@@ -29,6 +31,7 @@ class Codes:
     def __init__(self) -> None:
         self.code_of: dict[str, int] = {}
         self.names: list[str] = []
+        self._ordered: list[str] = []
 
     def encode(self, name: str) -> int:
         """The code of a name; an empty name is -1 (no brand, no category)."""
@@ -39,6 +42,19 @@ class Codes:
             code = self.code_of[name] = len(self.names)
             self.names.append(name)
         return code
+
+    def inside(self, path: str) -> BoolArray:
+        """Which codes are a category or a level below it; False for -1, as the last."""
+        ordered = self._ordered
+        if len(ordered) != len(self.names):
+            ordered = self._ordered = sorted(self.names)
+        below = path + CATEGORY_SEPARATOR
+        found = ordered[bisect_left(ordered, below) : bisect_left(ordered, below + LAST_CHARACTER)]
+        mask = np.zeros(len(ordered) + 1, np.bool_)
+        mask[[self.code_of[name] for name in found]] = True
+        if path in self.code_of:
+            mask[self.code_of[path]] = True
+        return mask
 
 
 @dataclass(slots=True)
@@ -142,12 +158,7 @@ class CatalogSnapshot:
             By category code; the last one, which code -1 reads, is False.
         """
 
-        def make() -> BoolArray:
-            below = path + CATEGORY_SEPARATOR
-            names = self.categories.names
-            return np.array([name == path or name.startswith(below) for name in names] + [False])
-
-        return self._inside.get(path, make)
+        return self._inside.get(path, lambda: self.categories.inside(path))
 
     def newest_first(self) -> Int32Array:
         """Eligible products with a date of publication, newest first, ties by row."""

@@ -22,9 +22,9 @@ from recommender.engine.online.profiles import buy_again as due_again
 from recommender.engine.online.session_neighbours import (
     session_neighbours as neighbours_of_session,
 )
-from recommender.engine.types import NO_ROW, Candidates, Int32Array, Neighbours
+from recommender.engine.types import Candidates, Int32Array, Neighbours
 from recommender.serving.context import Context
-from recommender.serving.models import Chart, RowMap
+from recommender.serving.models import Chart, RowMap, no_reasons
 from recommender.serving.snapshot import CATEGORY_SEPARATOR
 from recommender.serving.trace import Reason
 
@@ -107,10 +107,10 @@ def for_you(context: Context) -> Found:
         model.rows.from_snapshot.take(context.event_rows),
         context.event_weights,
         session_share=SESSION_SHARE,
-        limit=2 * POOL,
+        limit=POOL,
         reasons=context.request.explain,
     )
-    return Found(model.rows.candidates(found))
+    return Found(_in_snapshot(context, model.rows, found))
 
 
 def next_click(context: Context) -> Found:
@@ -121,8 +121,10 @@ def next_click(context: Context) -> Found:
     if not session:
         return Found(NOTHING, _no_session(context))
     rows = model.rows.from_snapshot.take(session)
-    found = model.rows.candidates(
-        click_next(model.next_click, rows, limit=POOL, exclude_session=True)
+    found = _in_snapshot(
+        context,
+        model.rows,
+        click_next(model.next_click, rows, limit=POOL, exclude_session=True),
     )
     last, offsets = int(rows[-1]), model.next_click.offsets
     if last >= 0 and offsets[last] < offsets[last + 1]:
@@ -136,7 +138,9 @@ def _with_content(context: Context, row: int, found: Candidates) -> Candidates:
     if content is None:
         return found
     own = int(content.rows.from_snapshot[row])
-    alike = content.rows.candidates(expand_neighbours(content.neighbours, [own], limit=POOL))
+    alike = _in_snapshot(
+        context, content.rows, expand_neighbours(content.neighbours, [own], limit=POOL)
+    )
     both = blend([("content", 1.0, alike), ("clicks", 0.5, found)], limit=POOL)
     _, because = both.leading(np.arange(len(both)))
     return Candidates(both.rows, both.scores, np.array(because, np.int32))
@@ -156,7 +160,7 @@ def session_neighbours(context: Context) -> Found:
         now_s=context.now_s,
         exclude_session=True,
     )
-    return Found(model.rows.candidates(found))
+    return Found(_in_snapshot(context, model.rows, found))
 
 
 def _no_session(context: Context) -> Reason:
@@ -182,7 +186,7 @@ def buy_again(context: Context) -> Found:
         demand_exponent=DEMAND_EXPONENT,
         min_days=1.0,
     )
-    return Found(_not_just_bought(context, model.rows.candidates(found)))
+    return Found(_not_just_bought(context, _in_snapshot(context, model.rows, found)))
 
 
 def _not_just_bought(context: Context, found: Candidates) -> Candidates:
@@ -213,7 +217,7 @@ def new_arrivals(context: Context) -> Found:
     rows = _first_allowed(context, context.snapshot.newest_first())
     # One step of score per place: only the order means something.
     scores = np.arange(len(rows), 0, -1, dtype=np.float32)
-    return Found(Candidates(rows, scores, np.full(len(rows), NO_ROW, np.int32)))
+    return Found(Candidates(rows, scores, no_reasons(len(rows))))
 
 
 def recently_viewed(context: Context) -> Found:
@@ -231,7 +235,11 @@ def _neighbours_of_seeds(context: Context, rows: RowMap, neighbours: Neighbours)
         asked = context.request.product_ids or context.request.cart
         return Found(NOTHING, Reason.UNKNOWN_PRODUCT if asked else Reason.NO_CONTEXT)
     found = expand_neighbours(neighbours, rows.from_snapshot.take(seeds), weights, limit=POOL)
-    return Found(rows.candidates(found))
+    return Found(_in_snapshot(context, rows, found))
+
+
+def _in_snapshot(context: Context, rows: RowMap, found: Candidates) -> Candidates:
+    return rows.candidates(found, reasons=context.request.explain)
 
 
 def _top(context: Context, chart: Chart) -> Found:
@@ -260,7 +268,7 @@ def _first_allowed(context: Context, ranking: Int32Array) -> Int32Array:
 
 
 def _scored(chart: Chart, rows: Int32Array) -> Candidates:
-    return Candidates(rows, chart.scores[rows], np.full(len(rows), NO_ROW, np.int32))
+    return Candidates(rows, chart.scores[rows], no_reasons(len(rows)))
 
 
 SOURCES: dict[str, Source] = {

@@ -20,6 +20,8 @@ SOURCE_NAMES = (
     "new_arrivals",
     "recently_viewed",
 )
+# Those that start from the products in view and know nothing of the shopper.
+CONTEXTUAL_SOURCES = frozenset({"bought_together", "also_viewed", "similar_content"})
 # Those that start from what the last training knows of the shopper.
 HISTORY_SOURCES = frozenset({"for_you", "buy_again"})
 FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals")
@@ -85,16 +87,31 @@ class ServingStrategy:
         The sources, in the document's order.
     needs_history
         Whether anything in it looks at what the shopper did before this session.
+    contextual
+        Whether its sources look at nothing but what is in view.
+    needs_events
+        Whether anything looks at the recent events when products are in view.
     """
 
-    __slots__ = ("document", "names", "needs_history", "version_id", "weights")
+    __slots__ = (
+        "contextual",
+        "document",
+        "names",
+        "needs_events",
+        "needs_history",
+        "version_id",
+        "weights",
+    )
 
     def __init__(self, version_id: int, document: StrategyDocument) -> None:
         self.version_id = version_id
         self.document = document
         self.names = [entry.source for entry in document.sources]
         self.weights = [entry.weight for entry in document.sources]
+        self.contextual = CONTEXTUAL_SOURCES.issuperset(self.names)
         asked = {*self.names, *document.fallback}
+        exclude = document.exclude
+        self.needs_events = exclude.viewed or exclude.purchased or not self.contextual
         self.needs_history = document.exclude.purchased or not asked.isdisjoint(HISTORY_SOURCES)
 
 

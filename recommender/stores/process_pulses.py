@@ -12,6 +12,8 @@ from recommender.stores.client import valkey
 from recommender.stores.keys import PREFIX
 
 QUEUES = ("default", "training")
+# Whose workers `manage.py up` calls so. Elsewhere one worker may take the tasks of both.
+QUEUE_OF = {"worker": "default", "trainer": "training"}
 # A process that was silent for so long is no longer looked for.
 FORGOTTEN_AFTER_S = 3_600
 # A worker and a beat tell of themselves every second or two.
@@ -24,8 +26,8 @@ _KEY = f"{PREFIX}:processes"
 class ProcessPulse:
     """A process's last word.
 
-    `facts` of a worker are `busy` and `slots`, the tasks that it executes and could execute; of a
-    beat `leads`, whether it is the one that sends.
+    `facts` of a worker are `busy` and `slots`, the tasks that it executes and could execute, and its
+    `queues`; of a beat `leads`, whether it is the one that sends.
     """
 
     kind: str
@@ -92,12 +94,17 @@ def process_pulses() -> list[ProcessPulse]:
 
 
 def process_states() -> dict[str, ProcessState]:
-    """Workers and beats. One round trip. Raises StoreUnavailable."""
+    """Workers of each queue, and beats. One round trip. Raises StoreUnavailable."""
     pulses = process_pulses()
-    return {
-        kind: ProcessState(kind, tuple(each for each in pulses if each.kind == kind))
-        for kind in ("worker", "beat")
+    workers = [each for each in pulses if each.kind == "worker"]
+    states = {
+        kind: ProcessState(
+            kind, tuple(each for each in workers if queue in each.facts.get("queues", QUEUES))
+        )
+        for kind, queue in QUEUE_OF.items()
     }
+    beats = tuple(each for each in pulses if each.kind == "beat")
+    return {**states, "beat": ProcessState("beat", beats)}
 
 
 def queue_lengths() -> dict[str, int]:

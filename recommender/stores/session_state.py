@@ -378,9 +378,9 @@ def _cart(
     types: npt.NDArray[Any], product_ids: npt.NDArray[np.int64], quantities: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
     """What was added and neither removed nor bought since."""
-    places = np.flatnonzero(_CART_TYPES[types])
-    if not len(places):
+    if not (types == _ADD).any():
         return _empty()
+    places = np.flatnonzero(_CART_TYPES[types])
     pieces: dict[int, int] = {}
     for kind, product_id, quantity in zip(
         types[places].tolist(),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
+
 import pytest
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.test import Client, RequestFactory
 from django.views.defaults import server_error
 from pytest_django import Settings
 
 from catalog.models import Member, Store, User
+from recommender.config.env import from_environ
+from recommender.config.processes import web
 from tests.conftest import MemberClient
 
 PASSWORD = "a-long-password"
@@ -72,6 +77,48 @@ def test_ten_wrong_passwords_lock_the_login_with_a_clear_word(
     assert "Login is locked for a while" in answer.content.decode()
     assert "15 min" in answer.content.decode()
     assert "_auth_user_id" not in client.session
+
+
+def test_neither_a_table_nor_a_log_holds_the_address_of_who_signs_in(
+    client: Client,
+    owner: User,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level("DEBUG")
+    settings.AXES_ENABLED = True
+    settings.AXES_VERBOSE = True
+
+    def sign_in(password: str, forwarded_for: str) -> int:
+        form = {"username": owner.email, "password": password}
+        headers = {"X-Forwarded-For": forwarded_for}
+        answer = client.post("/console/login/", form, headers=headers, REMOTE_ADDR="10.0.0.1")
+        return answer.status_code
+
+    for _ in range(settings.AXES_FAILURE_LIMIT):
+        sign_in("wrong", "1.1.1.1, 8.8.4.4")
+    assert sign_in(PASSWORD, "1.1.1.1, 8.8.4.4") == 429
+    # From elsewhere behind the same proxy it goes on, and is written down with a pseudonym, too.
+    assert sign_in(PASSWORD, "8.8.8.8") == 302
+    (attempt,) = AccessAttempt.objects.all()
+    (entry,) = AccessLog.objects.all()
+    assert IPv6Address(attempt.ip_address).is_private
+    assert attempt.ip_address != entry.ip_address
+    everything = " ".join(
+        str(row)
+        for model in (AccessAttempt, AccessLog, AccessFailureLog)
+        for row in model.objects.values()
+    )
+    everything += caplog.text + " ".join(map(str, (record.__dict__ for record in caplog.records)))
+    everything += "".join(capfd.readouterr())
+    assert owner.email in everything
+    for address in ("8.8.4.4", "8.8.8.8", "10.0.0.1"):
+        assert address not in everything
+
+
+def test_granian_writes_no_access_log() -> None:
+    assert "--no-access-log" in web(from_environ({})).command
 
 
 def test_logging_out_takes_a_post(client: Client, owner: User) -> None:

@@ -24,7 +24,7 @@ from recommender.config import embedded
 from recommender.config.embedded.process import die_with_parent
 from recommender.config.env import PROJECT_DIR
 
-WEB, BEAT, WORKER = range(3)  # as in `tests.faults.supervise`
+WEB, BEAT, WORKER, TRAINER = range(4)  # as in `tests.faults.supervise`
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Stack:
     # ------------------------------------------------------------------------------------ processes
 
     def group(self, which: int) -> int:
-        """The process group of web, beat or worker: the number of its first process."""
+        """The process group of web, beat, worker or trainer: the number of its first process."""
         state = json.loads((self.data_dir / "run" / "processes.json").read_text())
         return int(state["groups"][which])
 

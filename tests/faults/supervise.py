@@ -1,4 +1,4 @@
-"""Web, worker and beat under the supervisor of `manage.py up`, on databases that the tests own.
+"""Web, beat, worker and trainer under the supervisor of `manage.py up`, on databases that the tests own.
 
 `up` itself would start and revive databases of its own, and here these are what is being killed.
 """
@@ -20,10 +20,12 @@ def say(text: str) -> None:
 def main() -> int:
     env = from_environ()
     make_data_dir(env.data_dir)
-    worker = processes.worker(env)
-    worker = replace(worker, command=[*worker.command, "--include", "tests.faults.tasks"])
+    workers = [
+        replace(program, command=[*program.command, "--include", "tests.faults.tasks"])
+        for program in (processes.worker(env), processes.trainer(env))
+    ]
     supervisor = processes.Supervisor(
-        [processes.web(env), processes.beat(env), worker],
+        [processes.web(env), processes.beat(env), *workers],
         data_dir=env.data_dir,
         environ={},
         say=say,

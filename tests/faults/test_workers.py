@@ -13,7 +13,7 @@ from celery import Celery
 
 from recommender.config.env import broker_url
 from tests.faults.figures import FULL, Figures, Judge, long_form
-from tests.faults.stack import BEAT, WORKER, Stack, wait_until
+from tests.faults.stack import BEAT, TRAINER, WORKER, Stack, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -55,7 +55,8 @@ class Work:
 
 @pytest.fixture
 def work(stack: Stack) -> Work:
-    wait_until(lambda: bool(stack.children(WORKER)), 60, "the worker runs")
+    for workers in (WORKER, TRAINER):
+        wait_until(lambda which=workers: bool(stack.children(which)), 60, "the workers run")  # type: ignore[misc]
     return Work(stack)
 
 
@@ -95,12 +96,13 @@ def test_a_task_of_a_killed_child_is_done_by_another(
 def test_tasks_of_a_killed_worker_are_done_within_thirty_seconds(
     stack: Stack, judge: Judge, work: Work
 ) -> None:
-    # As many as it can do at once, one that waits, and one of the other queue.
+    # As many as it can do at once, one that waits, and one that trains.
     work.hand_over(3, seconds=2.0)
     work.hand_over(1, seconds=2.0, queue="training")
-    wait_until(lambda: len(work.steps("began")) >= 2, 20, "two tasks began")
+    wait_until(lambda: len(work.steps("began")) >= 3, 60, "three tasks began")
     killed_at = time.monotonic()
     os.killpg(stack.group(WORKER), signal.SIGKILL)
+    os.killpg(stack.group(TRAINER), signal.SIGKILL)
     judged(judge, work, "kill -9 worker and all its children", work.wait(killed_at))
     # Each child began it anew at most once: no task was handed to two workers.
     assert len(work.steps("done")) == len(work.tokens)

@@ -236,6 +236,21 @@ def test_a_long_or_odd_path_gets_its_sockets_elsewhere(tmp_path: Path, name: str
     assert not sockets.exists()
 
 
+def test_deleting_a_folder_stops_the_servers_of_a_folder_inside_it(data_dir: Path) -> None:
+    inside = data_dir / "bench"
+    embedded.start(data_dir, need_postgres=False).stop()
+    code = (  # as a benchmark that was killed leaves them
+        "import os, sys; from pathlib import Path; from recommender.config import embedded;"
+        "embedded.start(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(inside)], cwd=PROJECT_DIR, check=False)
+    pids = [postgres_of(inside).running_pid(), valkey_of(inside).running_pid()]
+    assert all(pid is not None and is_alive(pid) for pid in pids)
+    embedded.delete(data_dir)
+    assert not any(pid is not None and is_alive(pid) for pid in pids)
+    assert not data_dir.exists()
+
+
 def test_temporary_servers_are_quick_and_leave_nothing() -> None:
     started = time.monotonic()
     with embedded.temporary() as servers:

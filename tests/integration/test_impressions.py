@@ -6,10 +6,16 @@ import time
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from catalog.models import Store
-from recommender.models import Impression, Placement
-from recommender.services.impressions import ImpressionRow, impressions_store
+from recommender.models import Exposure, Impression, Placement
+from recommender.services.impressions import (
+    ExposureRow,
+    ImpressionRow,
+    exposures_store,
+    impressions_store,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +48,17 @@ def test_a_block_that_arrived_already_is_stored_once(store: Store) -> None:
     assert impressions_store(rows=[first, second]) == 2
     assert impressions_store(rows=[first, late, second]) == 1
     assert Impression.objects.filter(store=store).count() == 3
+
+
+def exposure(store: Store, shopper: str) -> ExposureRow:
+    return ExposureRow(store.pk, 1, shopper, 2, timezone.now())
+
+
+@pytest.mark.parametrize("refused", ["x" * 129, "nul\x00"])
+def test_an_exposure_that_can_not_be_stored_keeps_no_other_from_being(
+    store: Store, refused: str
+) -> None:
+    rows = [exposure(store, "a"), exposure(store, refused), exposure(store, "b")]
+    assert exposures_store(rows=rows) == 2
+    assert exposures_store(rows=rows) == 0
+    assert set(Exposure.objects.values_list("shopper_external_id", flat=True)) == {"a", "b"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog.models import Event, EventType, Product, Store
 from recommender.config.embedded.process import wait_for
-from recommender.services import session_rebuild
+from recommender.services import session_reading, session_rebuild
 from recommender.services.session_reading import session_state
+from recommender.services.session_rebuild import DATABASE_REST
 from recommender.services.session_recording import MAX_SESSIONS
 from recommender.stores import client as client_module
 from recommender.stores.client import StoreUnavailable, Valkey, valkey
@@ -143,6 +145,33 @@ def test_events_a_server_sends_late_do_not_reach_the_session(
 
 
 # -------------------------------------------------------------------------------- lost and rebuilt
+
+
+def test_whoever_was_never_seen_before_costs_no_look_into_the_past(
+    client: Client,
+    store: Store,
+    other_store: Store,
+    publishable_key: str,
+    products: list[Product],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    tea, cup, _ = products
+    make_event(other_store, make_shopper(other_store, "me"), make_product(other_store, "tea"))
+    send(client, publishable_key, {"type": "hide_item", "product_id": "pot", "shopper_id": "x"})
+    with django_assert_num_queries(2):  # products, events
+        send(
+            client,
+            publishable_key,
+            {"type": "view_item", "product_id": "cup"},
+            {"type": "add_to_cart", "product_id": "tea"},
+        )
+    state = session_read(store.pk, "me")
+    assert (ids(state), state.cart.tolist()) == ([cup.pk, tea.pk], [tea.pk])
+    # A row without a list is somebody with a past.
+    make_event(store, make_shopper(store, "regular"), tea, at=datetime.now(UTC) - timedelta(days=2))
+    seen = {"type": "view_item", "product_id": "cup", "shopper_id": "regular"}
+    send(client, publishable_key, seen)
+    assert ids(session_read(store.pk, "regular")) == [tea.pk, cup.pk]
 
 
 def test_a_flushed_session_comes_back_whole_with_the_next_event(
@@ -397,3 +426,38 @@ def test_a_large_batch_of_a_server_drops_the_lists_and_the_next_look_has_everyth
     )
     assert valkey_server.keys("vt:*:session:*") == []
     assert sorted(ids(session_state(store_id=store.pk, shopper_id="s0"))) == [tea.pk, cup.pk]
+
+
+def test_a_database_that_answers_nobody_keeps_one_request_waiting_not_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, gone = threading.Event(), threading.Event()
+    n_asked = 0
+
+    def silent(**_: object) -> None:
+        nonlocal n_asked
+        n_asked += 1
+        asked.set()
+        gone.wait(20)
+        raise OperationalError("connection timeout expired")
+
+    def look(shopper_id: str) -> bool:
+        return session_state(store_id=store.pk, shopper_id=shopper_id).found
+
+    monkeypatch.setattr(session_reading, "sessions_rebuild", silent)
+    monkeypatch.setattr(session_rebuild, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(session_rebuild, "REST_S", 0.0)
+    for round_number in (1, 2):  # at first, and when it is tried again
+        asked.clear()
+        gone.clear()
+        first = threading.Thread(target=look, args=["first"])
+        first.start()
+        assert asked.wait(10)
+        assert not look("second")
+        assert n_asked == round_number
+        gone.set()
+        first.join()
+        monkeypatch.setattr(session_rebuild, "PATIENCE_S", 60.0)
+    monkeypatch.undo()
+    assert look("third"), "a database that answers is asked by everybody again"
+    assert not DATABASE_REST.rests()

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.db.models import F
+from django.utils import timezone
 
 from catalog.models import EventType, Product, Store
+from recommender.artifacts.manifest import ArtifactError
+from recommender.artifacts.reader import LoadedArtifact
 from recommender.models import Artifact, Impression, Placement, Run
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.recommend import Page, UnknownPlacement, recommend
 from recommender.services.strategies import settings_touch, strategy_version_create
 from recommender.services.training.trained import TrainingData
+from recommender.serving.models import model_check
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES
 from recommender.stores.session_state import SessionEntry, sessions_restore
@@ -324,3 +329,34 @@ def test_hidden_products_and_shoppers_without_consent_teach_nothing(world: TwoTa
     events = TrainingData(store_id=world.store.pk, now=world.now)
     hammer = events.products.ids.rows_of([world.id_of("hammer")])[0]
     assert hammer not in events.events.item_rows
+
+
+def test_what_one_shopper_hid_is_missing_for_them_alone(world: TwoTastes) -> None:
+    use_sources(world, "product-similar", sources=[{"source": "similar_content", "weight": 1}])
+    everybody = ids(ask(world, "product-similar", product_ids=("muesli",)))
+    entry = SessionEntry(int(time.time()), EventType.HIDE_ITEM, world.id_of(everybody[0]))
+    sessions_restore(world.store.pk, {"picky": [entry]})
+    mine = ids(ask(world, "product-similar", product_ids=("muesli",), shopper_id="picky"))
+    assert mine == everybody[1:]
+    assert ids(ask(world, "product-similar", product_ids=("muesli",))) == everybody
+
+
+def test_what_is_kept_for_everybody_goes_with_a_change_of_the_catalog(world: TwoTastes) -> None:
+    use_sources(world, "product-similar", sources=[{"source": "similar_content", "weight": 1}])
+    before = ids(ask(world, "product-similar", product_ids=("muesli",)))
+    Product.objects.filter(store=world.store, external_id=before[0]).update(
+        hidden=True, updated_at=timezone.now()
+    )
+    Store.objects.filter(pk=world.store.pk).update(catalog_version=F("catalog_version") + 1)
+    RUNTIMES.refresh()
+    assert before[0] not in ids(ask(world, "product-similar", product_ids=("muesli",)))
+
+
+def test_an_artifact_that_lacks_what_serving_needs_is_named(world: TwoTastes) -> None:
+    RUNTIMES.refresh()
+    runtime = RUNTIMES.get(world.store.pk)
+    assert runtime is not None
+    for family, artifact in runtime.artifacts.items():
+        model_check(family, artifact)
+        with pytest.raises(ArtifactError, match="another release"):
+            model_check(family, LoadedArtifact(artifact.manifest, {}))

@@ -161,9 +161,14 @@ def stop(data_dir: Path) -> bool:
 
 
 def delete(data_dir: Path) -> None:
-    """Stop the servers of ``data_dir`` and delete the folder, with the databases it leads to."""
+    """Stop the servers of ``data_dir`` and delete the folder, with the databases it leads to.
+
+    So for data folders inside it: the benchmarks keep one with servers of its own.
+    """
     if not data_dir.exists():
         return
+    for run in data_dir.glob("*/run"):
+        delete(run.parent)
     stop(data_dir)
     link = data_dir / "postgres"
     with operator_errors(f"the folder {data_dir}"):

@@ -108,6 +108,8 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_TEMPLATE = "registration/lockout.html"
 # The field of the form; without it axes would look for "email", find nothing, and count in vain.
 AXES_USERNAME_FORM_FIELD = "username"
+# Failed attempts are kept: under a name for the address that is another one tomorrow.
+AXES_CLIENT_IP_CALLABLE = "recommender.api.rates.sign_in_address"
 AXES_VERBOSE = False
 
 CONTENT_SECURITY_POLICY = {
@@ -151,6 +153,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["catalog.api.authentication.HasApiKey"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["recommender.api.rates.CallRate"],
     "EXCEPTION_HANDLER": "catalog.api.errors.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
@@ -168,6 +171,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/v1",
     "POSTPROCESSING_HOOKS": ["recommender.api.openapi.plain_views_add"],
 }
+
+ADDRESS_CALLS_PER_MINUTE = ENV.address_calls_per_minute
+PUBLISHABLE_CALLS_PER_MINUTE = ENV.publishable_calls_per_minute
+SECRET_CALLS_PER_MINUTE = ENV.secret_calls_per_minute
 
 REDIS_URL = ENV.redis_url
 BROKER_URL = ENV.broker_url

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.engine.errors import InvalidInputError
-from recommender.engine.types import Int64Array, NextClickCounts, Sessions
+from recommender.engine.types import Float32Array, Int64Array, NextClickCounts, Sessions
 
 Number = TypeVar("Number", bound=np.floating[Any])
 
@@ -75,7 +75,7 @@ def count_clicks(
     decay = np.exp2(-age[:, None] / half_lives)
     sizes = np.diff(sessions.offsets)
     owner = np.repeat(np.arange(len(sessions)), sizes)
-    keys, values = sum_by_key(*_pairs(rows, owner, decay[:, 0], n_items))
+    keys, values = sum_by_key(*_pairs(rows, owner, decay[:, 0].astype(np.float32), n_items))
     filled = sizes > 0
     item_counts = np.zeros((n_items, 6), np.float64)
     item_counts[:, 0] = np.bincount(rows, decay[owner, 0], n_items)
@@ -86,7 +86,7 @@ def count_clicks(
     return NextClickCounts(
         pair_offsets=row_offsets(keys // n_items, n_items),
         pair_items=(keys % n_items).astype(np.int32),
-        pair_counts=values.astype(np.float32),
+        pair_counts=values,
         item_counts=item_counts.astype(np.float32),
         now_s=np.array(now_s, np.int64),
         half_lives_s=half_lives.astype(np.float64),
@@ -132,6 +132,7 @@ def extend_counts(
     keys, values = sum_by_key(
         np.concatenate([pair_keys(counts, n_items), pair_keys(fresh, n_items)]),
         np.concatenate([counts.pair_counts * faded[0], fresh.pair_counts]),
+        merge=True,
     )
     item_counts = fresh.item_counts.copy()
     item_counts[: counts.n_items] += counts.item_counts * faded[[0, 0, 0, 1, 2, 3]]
@@ -152,7 +153,7 @@ def pair_keys(counts: NextClickCounts, n_items: int) -> Int64Array:
 
 
 def sum_by_key(
-    keys: Int64Array, values: npt.NDArray[Number]
+    keys: Int64Array, values: npt.NDArray[Number], *, merge: bool = False
 ) -> tuple[Int64Array, npt.NDArray[Number]]:
     """Distinct keys ascending, and the sums of the lines of `values` that belong to each.
 
@@ -164,13 +165,19 @@ def sum_by_key(
     """
     if not len(keys):
         return keys, values
-    order = np.argsort(keys, kind="stable")
+    # Where both ends of the keys are sorted already, as in two counts, a merge is all it takes.
+    order = np.argsort(keys, kind="stable" if merge else "quicksort")
     ordered = keys[order]
     is_start = np.ones(len(keys), np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=is_start[1:])
     starts = np.flatnonzero(is_start)
-    sums: npt.NDArray[Number] = np.add.reduceat(values[order], starts, axis=0)
-    return ordered[starts], sums
+    distinct = ordered[starts]
+    del ordered, is_start
+    sums = np.empty((len(starts), values.shape[1]), values.dtype)
+    # Column by column: several times faster than lines of a few numbers.
+    for column in range(values.shape[1]):
+        sums[:, column] = np.add.reduceat(values[order, column], starts)
+    return distinct, sums
 
 
 def _half_lives(
@@ -183,20 +190,27 @@ def _half_lives(
 
 
 def _pairs(
-    rows: Int64Array, owner: Int64Array, decay: npt.NDArray[np.float64], n_items: int
-) -> tuple[Int64Array, npt.NDArray[np.float64]]:
+    rows: Int64Array, owner: Int64Array, decay: Float32Array, n_items: int
+) -> tuple[Int64Array, Float32Array]:
     """Every pair within reach: its key, and what it adds to direct, forward and together."""
-    keys: list[Int64Array] = [np.empty(0, np.int64)]
-    values: list[npt.NDArray[np.float64]] = [np.empty((0, 3))]
-    for steps in range(1, MAX_STEPS + 1):
-        same = np.flatnonzero(owner[steps:] == owner[:-steps])
-        if not len(same):
-            break
+    reach = [
+        np.flatnonzero(owner[steps:] == owner[:-steps])
+        for steps in range(1, min(MAX_STEPS, len(rows) - 1) + 1)
+    ]
+    n_pairs = sum(map(len, reach))
+    keys = np.empty(n_pairs, np.int64)
+    values = np.zeros((n_pairs, 3), np.float32)
+    end = 0
+    for steps, same in enumerate(reach, start=1):
+        part = slice(end, end + len(same))
+        keys[part] = rows[same] * n_items + rows[same + steps]
         weight = decay[owner[same]]
-        keys.append(rows[same] * n_items + rows[same + steps])
-        forward = weight * STEP_DECAY ** (steps - 1)
-        values.append(np.stack([weight * (steps == 1), forward, weight], axis=1))
-    return np.concatenate(keys), np.concatenate(values)
+        if steps == 1:
+            values[part, 0] = weight
+        values[part, 1] = weight * np.float32(STEP_DECAY ** (steps - 1))
+        values[part, 2] = weight
+        end += len(same)
+    return keys, values
 
 
 def row_offsets(first: Int64Array, n_items: int) -> Int64Array:

@@ -36,27 +36,24 @@ class Blended:
         Descending, ties by ascending row: the sum of what the sources added.
     starts, ends : int64[n]
         The lines of an item.
-    line_parts : int64[c]
-        Which source.
     line_scores : float32[c]
-        What it added: its weight times its scaled score.
-    line_ranks : int64[c]
-        Position of the item in the source's own list, from 1.
-    line_because : int32[c]
-        What the item started from there.
-    n_parts : int
-        Number of sources.
+        What a source added: its weight times its scaled score.
+    line_places : int64[c]
+        Where the line stands when the lists of all sources are put behind each other.
+    begins : int64[n_parts + 1]
+        Where each source's list begins there.
+    parts
+        The sources, as given.
     """
 
     rows: Int32Array
     scores: Float32Array
     starts: Int64Array
     ends: Int64Array
-    line_parts: Int64Array
     line_scores: Float32Array
-    line_ranks: Int64Array
-    line_because: Int32Array
-    n_parts: int
+    line_places: Int64Array
+    begins: Int64Array
+    parts: Sequence[tuple[str, float, Candidates]]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,29 +61,34 @@ class Blended:
     def leading(self, positions: Int64Array) -> tuple[list[int], list[int]]:
         """Of some items the source that added most, the first of equal ones, and what the item
         started from there."""
-        starts, ends = self.starts[positions].tolist(), self.ends[positions].tolist()
         scores = self.line_scores
         lines = [
             start if end - start == 1 else start + int(scores[start:end].argmax())
-            for start, end in zip(starts, ends, strict=True)
+            for start, end in zip(
+                self.starts[positions].tolist(), self.ends[positions].tolist(), strict=True
+            )
         ]
-        return self.line_parts[lines].tolist(), self.line_because[lines].tolist()
+        places = self.line_places[lines]
+        sources = (self.begins.searchsorted(places, side="right") - 1).tolist()
+        begins = self.begins.tolist()
+        because = [
+            int(self.parts[part][2].because[place - begins[part]])
+            for part, place in zip(sources, places.tolist(), strict=True)
+        ]
+        return sources, because
 
     def shares(self, position: int) -> list[tuple[int, int, float]]:
-        """(source, rank, score) for every source that named an item."""
+        """(source, rank in its own list from 1, score) for every source that named an item."""
         own = slice(int(self.starts[position]), int(self.ends[position]))
-        return list(
-            zip(
-                self.line_parts[own].tolist(),
-                self.line_ranks[own].tolist(),
-                self.line_scores[own].tolist(),
-                strict=True,
-            )
-        )
+        places = self.line_places[own]
+        sources = self.begins.searchsorted(places, side="right") - 1
+        ranks = places - self.begins[sources] + 1
+        scores = self.line_scores[own].tolist()
+        return list(zip(sources.tolist(), ranks.tolist(), scores, strict=True))
 
     def table_of_scores(self) -> Float32Array:
         """float32[n, n_parts]: what each source added, 0 where it didn't name the item."""
-        table = np.zeros((len(self), self.n_parts), np.float32)
+        table = np.zeros((len(self), len(self.parts)), np.float32)
         for position in range(len(self)):
             for part, _, score in self.shares(position):
                 table[position, part] = score
@@ -94,7 +96,7 @@ class Blended:
 
     def table_of_ranks(self) -> Int64Array:
         """int64[n, n_parts]: place in each source's own list, 0 where it didn't name the item."""
-        table = np.zeros((len(self), self.n_parts), np.int64)
+        table = np.zeros((len(self), len(self.parts)), np.int64)
         for position in range(len(self)):
             for part, rank, _ in self.shares(position):
                 table[position, part] = rank
@@ -176,98 +178,59 @@ def blend(
     if scaling not in SCALINGS:
         raise InvalidInputError(f"scaling must be one of {sorted(SCALINGS)}, not {scaling!r}")
     scale = SCALINGS[scaling]
-    rows, scores, ranks, because, lengths = [], [], [], [], []
-    for name, weight, found in parts:
+    for name, weight, _ in parts:
         if not weight >= 0:
             raise InvalidInputError(f"the weight of {name} must not be negative: {weight}")
-        kept = _allowed_positions(found, allowed)
-        lengths.append(len(kept))
-        if len(kept):
-            rows.append(found.rows.take(kept))
-            scores.append(scale(found.scores.take(kept)) * np.float32(weight))
-            ranks.append(kept + 1)
-            because.append(found.because.take(kept))
-    if not rows or limit <= 0:
+    lists = [found for _, _, found in parts if len(found)]
+    if not lists or limit <= 0:
         return _nothing(len(parts))
-    if len(rows) == 1:
+    # Everything behind each other, so that each step is one call, however many sources there are.
+    rows = np.concatenate([found.rows for found in lists])
+    scores = np.concatenate([found.scores for found in lists])
+    kept = scores > 0
+    if allowed is not None:
+        kept &= allowed(rows)
+    places = kept.nonzero()[0]
+    if not len(places):
+        return _nothing(len(parts))
+    begins = np.cumsum([0, *(len(found) for _, _, found in parts)])
+    bounds = places.searchsorted(begins).tolist()
+    rows, values = rows.take(places), scores.take(places)
+    for part, (_, weight, _) in enumerate(parts):
+        own = slice(bounds[part], bounds[part + 1])
+        if own.start < own.stop:
+            values[own] = scale(values[own]) * np.float32(weight)
+    if len(lists) == 1:
         # A source names an item once, in order: there is nothing to merge.
-        part = next(n for n, length in enumerate(lengths) if length)
-        return _alone(rows[0], scores[0], ranks[0], because[0], part, len(parts), limit)
-    merged = np.concatenate(rows)
-    order = merged.argsort(kind="stable")
-    merged = merged[order]
-    is_start = np.empty(len(merged), np.bool_)
+        n = min(len(rows), limit) if values[0] > 0 else 0
+        starts = np.arange(n)
+        return Blended(rows[:n], values[:n], starts, starts + 1, values, places, begins, parts)
+    order = rows.argsort(kind="stable")
+    rows, values = rows[order], values[order]
+    is_start = np.empty(len(rows), np.bool_)
     is_start[0] = True
-    np.not_equal(merged[1:], merged[:-1], out=is_start[1:])
+    np.not_equal(rows[1:], rows[:-1], out=is_start[1:])
     starts = is_start.nonzero()[0]
-    line_scores = np.concatenate(scores)[order]
-    sums = np.add.reduceat(line_scores, starts)
+    sums = np.add.reduceat(values, starts)
     best = best_positions(sums, limit)
     if not sums[best[-1]] > 0:
         best = best[sums[best] > 0]
-    ends = np.append(starts[1:], len(merged))
-    return Blended(
-        rows=merged[starts[best]],
-        scores=sums[best],
-        starts=starts[best],
-        ends=ends[best],
-        line_parts=np.repeat(np.arange(len(parts)), lengths)[order],
-        line_scores=line_scores,
-        line_ranks=np.concatenate(ranks)[order],
-        line_because=np.concatenate(because)[order],
-        n_parts=len(parts),
-    )
-
-
-def _allowed_positions(
-    found: Candidates, allowed: Callable[[Int32Array], BoolArray] | None
-) -> Int64Array:
-    if not len(found):
-        return np.empty(0, np.int64)
-    if allowed is None:
-        return (found.scores > 0).nonzero()[0]
-    kept = allowed(found.rows)
-    if not found.scores[-1] > 0:
-        kept = kept & (found.scores > 0)
-    return kept.nonzero()[0]
-
-
-def _alone(
-    rows: Int32Array,
-    scores: Float32Array,
-    ranks: Int64Array,
-    because: Int32Array,
-    part: int,
-    n_parts: int,
-    limit: int,
-) -> Blended:
-    """The answer when only one source has candidates."""
-    n = min(len(rows), limit) if scores[0] > 0 else 0
-    lines = np.arange(n)
-    return Blended(
-        rows=rows[:n],
-        scores=scores[:n],
-        starts=lines,
-        ends=lines + 1,
-        line_parts=np.full(n, part),
-        line_scores=scores[:n],
-        line_ranks=ranks[:n],
-        line_because=because[:n],
-        n_parts=n_parts,
-    )
+    ends = np.append(starts[1:], len(rows))[best]
+    starts = starts[best]
+    return Blended(rows[starts], sums[best], starts, ends, values, places[order], begins, parts)
 
 
 def _nothing(n_parts: int) -> Blended:
     empty = Candidates.empty()
     lines = np.empty(0, np.int64)
+    none = [("", 0.0, empty)] * n_parts
     return Blended(
-        rows=empty.rows,
-        scores=empty.scores,
-        starts=lines,
-        ends=lines,
-        line_parts=lines,
-        line_scores=empty.scores,
-        line_ranks=lines,
-        line_because=empty.because,
-        n_parts=n_parts,
+        empty.rows,
+        empty.scores,
+        lines,
+        lines,
+        empty.scores,
+        lines,
+        np.zeros(n_parts + 1, int),
+        none,
     )

@@ -25,7 +25,7 @@ def rerank(
 
     The next item maximises ``(1 - t) * relevance(i) - t * max over chosen j of cos(i, j)``, with
     relevance the score moved to 0..1 within the list, so that t means the same for every source.
-    Costs O(limit * n * d).
+    Costs O(n² d + limit * n).
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def _greedy(
     caps: list[tuple[Int32Array, int]],
     limit: int,
 ) -> Int64Array:
-    """The loop of MMR: one matrix-vector product per chosen item."""
-    low, high = scores.min(), scores.max()
-    spread = high - low
-    gain = (scores - low) * ((1 - trade_off) / (spread if spread > 0 else np.float32(1)))
-    scaled = vectors * trade_off
-    likeness = np.full(len(scores), -np.inf, np.float32)
-    value = gain.copy()
+    """The loop of MMR. An item's value is the least that any chosen item leaves of its gain."""
+    low = scores.min()
+    spread = scores.max() - low
+    value = (scores - low) * ((1 - trade_off) / (spread if spread > 0 else np.float32(1)))
+    left = vectors @ vectors.T
+    left *= -trade_off
+    left += value
     lists = [codes.tolist() for codes, _ in caps]
     counts: list[dict[int, int]] = [{} for _ in caps]
     chosen: list[int] = []
@@ -106,17 +106,19 @@ def _greedy(
         best = int(value.argmax())
         if value[best] == -np.inf:
             break
+        if chosen:
+            np.minimum(value, left[best], out=value)
+        else:
+            value = left[best].copy()
         chosen.append(best)
-        np.maximum(likeness, scaled @ vectors[best], out=likeness)
-        # What may not be chosen any more is kept at -inf in `gain`.
-        gain[best] = -np.inf
+        # What may not be chosen any more stays at -inf: nothing is less.
+        value[best] = -np.inf
         for (codes, cap), own, count in zip(caps, lists, counts, strict=True):
             code = own[best]
             if code >= 0:
                 count[code] = count.get(code, 0) + 1
                 if count[code] == cap:
-                    gain[codes == code] = -np.inf
-        np.subtract(gain, likeness, out=value)
+                    value[codes == code] = -np.inf
     return np.array(chosen, dtype=np.int64)
 
 

@@ -19,6 +19,9 @@ from recommender.engine.types import (
     Int64Array,
 )
 
+BAR_RANK = 200
+"""Items of a folded history that are above its bar: enough for any list that is asked for."""
+
 
 def ease_fold_in(
     model: EaseModel,
@@ -88,16 +91,27 @@ class FoldedHistory:
     ----------
     places, values : int64[h], float32[h]
         Positions in the model and weights of the items that were used.
-    scores : float32[m]
-        Score of every item of the model.
+    scores : float16[m]
+        Score of every item of the model, divided by `unit`: half as much to keep, and the last
+        digits say nothing.
+    unit : float
+        The largest absolute score.
     size : float
         Sum of the absolute weights.
+    bar : float
+        The score of the item at `BAR_RANK`.
     """
 
     places: Int64Array
     values: Float32Array
-    scores: Float32Array
+    scores: npt.NDArray[np.float16]
+    unit: float
     size: float
+    bar: float
+
+    def whole(self) -> Float32Array:
+        """The scores as they were, float32[m]; a new array."""
+        return self.scores.astype(np.float32) * np.float32(self.unit)
 
 
 def ease_fold_history(
@@ -106,7 +120,11 @@ def ease_fold_history(
     """Score every item for a history; parameters as in `ease_fold_in`. O(h m)."""
     places, values = known_history(model.item_rows, rows, weights, max_history=max_history)
     scores = values @ model.weights.take(places, axis=0)
-    return FoldedHistory(places, values, scores, float(np.abs(values).sum()))
+    unit = float(np.abs(scores).max(initial=0.0)) or 1.0
+    scaled = (scores / np.float32(unit)).astype(np.float16)
+    rank = len(scores) - BAR_RANK
+    bar = float(np.partition(scores, rank)[rank]) if rank > 0 else 0.0
+    return FoldedHistory(places, values, scaled, unit, float(np.abs(values).sum()), bar)
 
 
 def ease_add_session(
@@ -117,7 +135,7 @@ def ease_add_session(
     *,
     session_share: float,
     limit: int,
-    max_session: int = 20,
+    max_session: int = 10,
     reasons: bool = True,
 ) -> Candidates:
     """The best items for a folded history and the session that goes on. O(s m).
@@ -161,35 +179,47 @@ def ease_add_session(
             return Candidates.empty()
         scores = values @ model.weights.take(places, axis=0)
     elif not size:
-        places, values, scores = history.places, history.values, history.scores
+        places, values, scores = history.places, history.values, history.whole()
     else:
         values = values * np.float32(history.size * session_share / (1.0 - session_share) / size)
         scores = values @ model.weights.take(places, axis=0)
-        scores += history.scores
+        scores += history.whole()
         if reasons:
             places = np.concatenate([history.places, places])
             values = np.concatenate([history.values, values])
-    best = best_positions(scores, limit)
-    if len(best) and not scores[best[-1]] > 0:
-        best = best[scores[best] > 0]
+    best = _best_above(scores, history.bar if history is not None else 0.0, limit)
     because = np.full(len(best), NO_ROW, np.int32)
     if reasons:
         because = _largest_contributions(model, places, values, best)
     return Candidates(model.item_rows[best], scores[best], because)
 
 
+def _best_above(scores: Float32Array, bar: float, limit: int) -> Int64Array:
+    """Positions of the largest scores above 0.
+
+    If enough scores are above the bar, the largest are among them, and only they need sorting.
+    """
+    above = (scores > max(bar, 0.0)).nonzero()[0]
+    if len(above) < limit and bar > 0:
+        above = (scores > 0).nonzero()[0]
+    found: Int64Array = above[best_positions(scores[above], limit)]
+    return found
+
+
 def _session_places(
     model: EaseModel, rows: npt.ArrayLike, weights: npt.ArrayLike, at_most: int
 ) -> tuple[Int64Array, Float32Array]:
     """Distinct items of a session that the model knows, newest first, their weights added up."""
-    wanted = np.asarray(rows, np.int32)
+    # Repetitions included, this many events name the newest `at_most` items or nearly all of them.
+    wanted = np.asarray(rows, np.int32)[-4 * at_most :]
+    weights = np.asarray(weights, np.float32)[-4 * at_most :]
     if not len(wanted) or not len(model.item_rows):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     places = np.minimum(np.searchsorted(model.item_rows, wanted), len(model.item_rows) - 1)
     known = model.item_rows[places] == wanted
     sums: dict[int, float] = {}
     for place, weight in zip(
-        places[known][::-1].tolist(), np.asarray(weights)[known][::-1].tolist(), strict=True
+        places[known][::-1].tolist(), weights[known][::-1].tolist(), strict=True
     ):
         if place in sums:
             sums[place] += weight

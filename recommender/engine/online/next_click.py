@@ -17,16 +17,13 @@ from recommender.engine.types import (
     Candidates,
     CategoryLeaders,
     Float32Array,
+    Float64Array,
     Int32Array,
     Int64Array,
     Neighbours,
     NextClickModel,
 )
 
-LINKS: Final = ("direct", "forward", "backward", "together", "two_hop", "two_hop_forward")
-"""Columns of the tables: how strongly one item is tied to another, each between 0 and about 1."""
-ITEMS: Final = ("demand_short", "demand_middle", "demand_long", "starts", "ends")
-"""Columns of what is known about an item whatever the session."""
 NEARNESS: Final = ("newest", "session", "session_exponential", "session_squared")
 """What the vectors say: cosine to the newest item, cosine to the whole session and its bends."""
 REPEATS: Final = (
@@ -36,22 +33,21 @@ REPEATS: Final = (
     "newest_repeat_share", "newest_log_clicks",
 )  # fmt: skip
 """What is known about an item because it was clicked in this very session."""
+NEWEST, SECOND, OLDER, RETURN, WITHOUT_REPEATS = range(5)
+"""Lines of `NextClickModel.ties`: what the newest, the second and older items say, what the newest
+says about a return; then the first three again, for answers without repeats."""
+N_TIES: Final = WITHOUT_REPEATS + OLDER + 1
+N_NEAR_OF_RETURN: Final = 2
+"""So many of `NEARNESS` weigh otherwise if the candidate was in the session already."""
 
-N_CURVES: Final = 2 * len(LINKS)
-N_FEATURES: Final = 3 * N_CURVES + len(ITEMS) + len(NEARNESS) + len(REPEATS)
-NEWEST: Final = slice(0, N_CURVES)
-SECOND: Final = slice(NEWEST.stop, 2 * N_CURVES)
-SESSION: Final = slice(SECOND.stop, 3 * N_CURVES)
-OF_ITEM: Final = slice(SESSION.stop, SESSION.stop + len(ITEMS))
-NEAR: Final = slice(OF_ITEM.stop, OF_ITEM.stop + len(NEARNESS))
-REPEAT: Final = slice(NEAR.stop, N_FEATURES)
-
-FLOOR: Final = np.float32(1e-3)
-"""Links enter as ``log(1 + link / FLOOR)``: what is far below this counts as nothing."""
 POSITION_DECAY: Final = 0.7
 VECTOR_DECAY: Final = 0.8
 MAX_SESSION_ITEMS: Final = 8
 """Of longer sessions the newest distinct items are looked up in the tables."""
+MAX_SESSION_CLICKS: Final = 100
+"""Older clicks are no candidates. What is excluded is excluded however old it is."""
+ENOUGH_LINES: Final = 60
+"""Popular items are candidates of sessions with fewer lines in the tables than this."""
 MIN_PARTNERS: Final = 5
 """Items with fewer partners are helped by content and category."""
 CONTENT_SHARE: Final = 0.7
@@ -59,11 +55,11 @@ CONTENT_SHARE: Final = 0.7
 HELP_SHARE: Final = 0.3
 """What the help may have of the answer as long as an item of the session has partners enough."""
 
-_POSITION_WEIGHTS = np.power(POSITION_DECAY, np.arange(MAX_SESSION_ITEMS)).astype(np.float32)
 _VECTOR_WEIGHTS = np.power(VECTOR_DECAY, np.arange(MAX_SESSION_ITEMS)).astype(np.float32)
-_COLUMNS = np.arange(len(LINKS))
-_AGES = np.arange(MAX_SESSION_ITEMS)
-_EVERY_LINK = np.ones(len(LINKS), np.float32)
+_OLDER_WEIGHTS = [
+    np.float32(POSITION_DECAY ** max(age - OLDER, 0)) for age in range(MAX_SESSION_ITEMS)
+]
+_PLACES = np.eye(5, dtype=np.int64).tolist()
 
 
 def next_click(
@@ -77,18 +73,19 @@ def next_click(
 ) -> Candidates:
     """Rank items by their chance of being clicked next.
 
-    ``score(j) = w . x(j)``, where ``x(j)`` holds for a candidate ``j``, with ``T`` a column of the
-    tables and ``i1, i2, ...`` the session's distinct items from the newest on
+    The score of a candidate ``j`` is, with ``i1, i2, ...`` the session's distinct items from the
+    newest on, the sum of
 
-    * ``log(1 + T(i1, j) / FLOOR)`` and the same of ``i2``,
-    * ``log(1 + sum over m of 0.7 ** (m - 1) * T(im, j) / FLOOR)``,
-    * demand in three windows, and how often sessions start and end with the item,
+    * ``newest(i1, j) + second(i2, j) + sum over m > 2 of 0.7 ** (m - 3) * older(im, j)``, what one
+      item says about another, made of the tables when the model was published,
+    * a score of ``j`` itself: demand in three windows, how often sessions start and end with it,
     * cosines of its vector with that of ``i1`` and with the mean vector of the session,
-    * if it was clicked in this session: where, how often, and what stood beside it.
+    * if it was clicked in this session: where, how often, what stood beside it, and ``return(i1, j)``.
 
     The weights are learned for both kinds of answer, so without repeats isn't merely the answer
     with repeats less some. Candidates are the partners of the newest 8 items, the session's own
-    items, and some popular ones: O(c) for c candidates, whatever the size of the catalog.
+    items, and popular ones if these are few: O(c) for c candidates, whatever the size of the
+    catalog.
 
     Parameters
     ----------
@@ -108,8 +105,9 @@ def next_click(
     -------
     Candidates
         Scores are chances: above 0, at most 1, their sum over all candidates is 1. `because` is the
-        item of the session that is tied to the candidate most strongly, ``-1`` if none is. Empty if
-        no item of the session is known; popular items if none of them has partners or help.
+        item of the session that adds most to the candidate's score, ``-1`` if none is tied to it.
+        Empty if no item of the session is known; popular items if none of them has partners or
+        help.
 
     Examples
     --------
@@ -121,109 +119,47 @@ def next_click(
     >>> found.rows.tolist(), found.because.tolist()
     ([1], [0])
     """
-    clicks = _known_clicks(session_rows, _n_known(model, content, categories))
+    clicks = known_clicks(session_rows, _n_known(model, content, categories))
     if not clicks or limit <= 0:
         return Candidates.empty()
-    mode = int(exclude_session)
-    session = _Session.of(model, clicks)
-    found = _lookup(model, session)
-    weights = model.weights[mode]
-    scores = _sums(found) @ weights[SESSION]
-    scores += np.asarray(model.item_scores).take(found.rows, axis=0)[:, mode]
-    scores += _nearness(model, session, found.rows) @ weights[NEAR]
-    alone = np.asarray(model.alone)
-    for age, (start, stop, lines) in enumerate(found.lines[:2]):
-        # The partners of one item are distinct, so no addition is lost.
-        scores[found.group[lines]] += alone[start:stop, 2 * mode + age]
-    own = found.group[found.own]
-    if exclude_session:
-        scores[own] = -np.inf
-    else:
-        scores[own] += _repeat_features(session) @ weights[REPEAT]
-    chances = _chances(scores)
+    session = RunningSession.of(
+        clicks if exclude_session else clicks[-MAX_SESSION_CLICKS:], model.n_items
+    )
+    found = look_up(model.offsets, model.partners, model.popular, session)
+    said = _said(model.ties, found, WITHOUT_REPEATS if exclude_session else 0)
+    scores = _scores(model, session, found, said, exclude_session)
+    best = _best(session, found, said, _chances(scores), limit)
     if content is None and categories is None:
-        return _best(found, chances, limit)
-    return _with_help(model, clicks, found, chances, limit, mode, content, categories)
-
-
-def candidate_features(
-    model: NextClickModel, session_rows: npt.ArrayLike
-) -> tuple[Int32Array, Float32Array]:
-    """What `next_click` looks at, written out: the weights are learned from this.
-
-    Parameters
-    ----------
-    model : NextClickModel
-    session_rows : int[n]
-
-    Returns
-    -------
-    rows : int32[c]
-        Candidates, each once.
-    features : float32[c, n_features]
-        Columns `NEWEST`, `SECOND`, `SESSION` by `LINKS`, `OF_ITEM` by `ITEMS`, `NEAR` by
-        `NEARNESS`, `REPEAT` by `REPEATS`. Times ``model.weights[0]`` they are what `next_click`
-        ranks by.
-    """
-    clicks = _known_clicks(session_rows, model.n_items)
-    features = np.zeros((0, N_FEATURES), np.float32)
-    if not clicks:
-        return np.empty(0, np.int32), features
-    session = _Session.of(model, clicks)
-    found = _lookup(model, session)
-    features = np.zeros((len(found.rows), N_FEATURES), np.float32)
-    for (_, _, lines), columns in zip(found.lines, (NEWEST, SECOND), strict=False):
-        features[found.group[lines], columns] = curves(found.links[lines])
-    features[:, SESSION] = _sums(found)
-    features[:, OF_ITEM] = model.items[found.rows]
-    features[:, NEAR] = _nearness(model, session, found.rows)
-    features[found.group[found.own], REPEAT] = _repeat_features(session)
-    return found.rows, features
-
-
-def curves(links: npt.NDArray[np.floating]) -> Float32Array:
-    """``log(1 + link / FLOOR)`` of every column, then its root: float32[n, 2 * n_links].
-
-    The logarithm tells something from nothing, the root much from more.
-    """
-    out = np.empty((len(links), N_CURVES), np.float32)
-    # Not log1p: that one isn't vectorised, and nothing here is so near to 0 that it mattered.
-    np.log(links * (1 / FLOOR) + np.float32(1), out=out[:, : len(LINKS)])
-    np.sqrt(links, out=out[:, len(LINKS) :])
-    return out
+        return best
+    return _with_help(model, clicks, best, limit, exclude_session, content, categories)
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
+class RunningSession:
     """The clicks that the model knows, and its distinct items from the newest on."""
 
     clicks: list[int]
     newest: list[int]
-    looked_up: Int64Array
 
     @classmethod
-    def of(cls, model: NextClickModel, clicks: list[int]) -> _Session:
-        known = [row for row in clicks if row < model.n_items]
-        newest = list(dict.fromkeys(reversed(known)))
-        return cls(known, newest, np.array(newest[:MAX_SESSION_ITEMS], np.int64))
+    def of(cls, clicks: list[int], n_items: int) -> RunningSession:
+        known = [row for row in clicks if row < n_items]
+        return cls(known, list(dict.fromkeys(reversed(known))))
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """The lines of the session's items, and the distinct candidates that they name.
+class Found:
+    """The lines of the session's newest items, and the distinct candidates that they name.
 
-    `group` says which of `rows` each line, then each of the session's items (`own`), then each
-    popular item is about. `lines` are, from the newest item on, where its lines begin and end in
-    the tables, and the slice that they are here.
+    `group` says which of `rows` each line, then each of the session's items (`own`) is about.
+    `lines` are, from the newest item on, where its lines begin and end in the tables.
     """
 
     rows: Int32Array
     group: Int64Array
-    own: slice
-    lines: list[tuple[int, int, slice]]
-    links: Float32Array
-    age: Int64Array
-    looked_up: Int64Array
+    own: Int64Array
+    lines: list[tuple[int, int]]
+    n_lines: int
 
 
 class _Scratch(threading.local):
@@ -241,7 +177,8 @@ class _Scratch(threading.local):
 _SCRATCH = _Scratch()
 
 
-def _known_clicks(session_rows: npt.ArrayLike, n_known: int) -> list[int]:
+def known_clicks(session_rows: npt.ArrayLike, n_known: int) -> list[int]:
+    """The rows of a session that are known at all."""
     rows = np.asarray(session_rows).reshape(-1).tolist()
     return [row for row in rows if 0 <= row < n_known]
 
@@ -256,71 +193,52 @@ def _n_known(
     )
 
 
-def _lookup(model: NextClickModel, session: _Session) -> _Found:
-    items = session.looked_up
-    starts, stops = model.offsets[items].tolist(), model.offsets[items + 1].tolist()
-    lines: list[tuple[int, int, slice]] = []
-    end = 0
-    for start, stop in zip(starts, stops, strict=True):
-        lines.append((start, stop, slice(end, end + stop - start)))
-        end += stop - start
+def look_up(
+    offsets: Int64Array, partners: Int32Array, popular: Int32Array, session: RunningSession
+) -> Found:
+    """The candidates of a session."""
     # A slice of a memory map is a copy of one stretch; a gather would be one of single lines.
-    partners, links = np.asarray(model.partners), np.asarray(model.links)
-    named = np.concatenate(
-        [
-            *[partners[start:stop] for start, stop, _ in lines],
-            np.array(session.newest, np.int32),
-            model.popular,
-        ]
-    )
+    plain = np.asarray(partners)
+    lines = [
+        (int(offsets[row]), int(offsets[row + 1])) for row in session.newest[:MAX_SESSION_ITEMS]
+    ]
+    parts = [plain[start:stop] for start, stop in lines]
+    n_lines = sum(map(len, parts))
+    parts.append(np.array(session.newest, np.int32))
+    if n_lines < ENOUGH_LINES:
+        parts.append(np.asarray(popular))
+    named = np.concatenate(parts)
     # Grouping without a sort: every row points to one of the places where it is named.
-    scratch = _SCRATCH.of(model.n_items)
+    scratch = _SCRATCH.of(len(offsets) - 1)
     everywhere = np.arange(len(named))
     scratch[named] = everywhere
     rows = named[scratch.take(named) == everywhere]
     scratch[rows] = everywhere[: len(rows)]
-    return _Found(
-        rows=rows,
-        group=scratch.take(named),
-        own=slice(end, end + len(session.newest)),
-        lines=lines,
-        links=np.concatenate([links[:0], *[links[start:stop] for start, stop, _ in lines]]),
-        age=_AGES[: len(lines)].repeat([stop - start for start, stop, _ in lines]),
-        looked_up=items,
-    )
+    group = scratch.take(named)
+    return Found(rows, group, group[n_lines : n_lines + len(session.newest)], lines, n_lines)
 
 
-def _sums(found: _Found) -> Float32Array:
-    """Links summed over the session, decayed by age: float32[c, 2 * n_links]."""
-    n_links = len(LINKS)
-    weighted = found.links * _POSITION_WEIGHTS.take(found.age)[:, None]
-    cells = found.group[: len(weighted), None] * n_links + _COLUMNS
-    sums = np.bincount(cells.ravel(), weighted.ravel(), len(found.rows) * n_links)
-    return curves(sums.astype(np.float32).reshape(-1, n_links))
-
-
-def _nearness(model: NextClickModel, session: _Session, rows: Int32Array) -> Float32Array:
+def nearness(vectors: Float32Array, session: RunningSession, rows: Int32Array) -> Float32Array:
     """Cosines of candidates with the newest item and with the session: float32[c, 4]."""
     out = np.zeros((len(rows), len(NEARNESS)), np.float32)
-    if not len(session.looked_up):
+    if not session.newest:
         return out
-    vectors = model.vectors[session.looked_up]
-    mean = _VECTOR_WEIGHTS[: len(vectors)] @ vectors
+    plain = np.asarray(vectors)
+    recent = plain.take(session.newest[:MAX_SESSION_ITEMS], axis=0)
+    mean = _VECTOR_WEIGHTS[: len(recent)] @ recent
     mean /= np.sqrt(mean @ mean) + np.float32(1e-9)
-    cosines = np.asarray(model.vectors).take(rows, axis=0) @ np.stack([vectors[0], mean], axis=1)
-    near = cosines[:, 1]
-    out[:, :2] = cosines
-    out[:, 2] = np.exp(3 * near) * np.float32(0.2)
-    out[:, 3] = np.square(np.maximum(near, 0))
+    np.matmul(plain.take(rows, axis=0), np.stack([recent[0], mean], axis=1), out=out[:, :2])
+    near = out[:, 1]
+    np.multiply(np.exp(3 * near), np.float32(0.2), out=out[:, 2])
+    np.square(np.maximum(near, 0), out=out[:, 3])
     return out
 
 
-def _repeat_features(session: _Session) -> Float32Array:
+def repeat_features(session: RunningSession) -> Float32Array:
     """One line for each distinct item of the session, from the newest on."""
     clicks, newest = session.clicks, session.newest
-    out = np.zeros((len(newest), len(REPEATS)), np.float32)
     if not clicks:
-        return out
+        return np.zeros((0, len(REPEATS)), np.float32)
     last, n_clicks = clicks[-1], len(clicks)
     repeat_share = (n_clicks - len(newest)) / n_clicks
     log_clicks = log(n_clicks)
@@ -334,71 +252,119 @@ def _repeat_features(session: _Session) -> Float32Array:
     doubled = n_clicks > 1 and clicks[-2] == last
     general = (log_clicks, repeat_share, repeat_share > 0, n_clicks == 1)
     # fmt: off
-    out[:, 5:] = [
-        (1 / (back[row] + 1), back[row] == n_clicks - 1, log(counts[row]), *general,
-         row in followers, row in leaders, doubled, doubled and row == last,
-         repeat_share * (row == last), log_clicks * (row == last))
+    return np.array([
+        (*_PLACES[min(back[row], 4)], 1 / (back[row] + 1), back[row] == n_clicks - 1,
+         log(counts[row]), *general, row in followers, row in leaders, doubled,
+         doubled and row == last, repeat_share * (row == last), log_clicks * (row == last))
         for row in newest
-    ]
+    ], np.float32)
     # fmt: on
-    out[np.arange(len(newest)), [min(back[row], 4) for row in newest]] = 1
-    return out
 
 
-def _chances(scores: npt.NDArray[np.floating]) -> Float32Array:
+def _said(ties: Float32Array, found: Found, first: int) -> Float32Array:
+    """What each line adds to the score of its candidate."""
+    plain = np.asarray(ties)
+    parts = [
+        plain[first + min(age, OLDER), start:stop] * _OLDER_WEIGHTS[age]
+        for age, (start, stop) in enumerate(found.lines)
+    ]
+    return np.concatenate([plain[0, :0], *parts])
+
+
+def _scores(
+    model: NextClickModel,
+    session: RunningSession,
+    found: Found,
+    said: Float32Array,
+    exclude_session: bool,
+) -> Float64Array:
+    rows, own = found.rows, found.own
+    mode = int(exclude_session)
+    # Of nothing at all the counts are whole numbers.
+    scores = np.bincount(found.group[: found.n_lines], said, len(rows)).astype(
+        np.float64, copy=False
+    )
+    scores += np.asarray(model.item_scores)[mode].take(rows)
+    near = nearness(model.vectors, session, rows)
+    scores += near @ model.near_weights[mode]
+    if exclude_session:
+        scores[own] = -np.inf
+    elif len(own):
+        start, stop = found.lines[0]
+        returned = np.zeros(len(rows), np.float32)
+        returned[found.group[: stop - start]] = model.ties[RETURN, start:stop]
+        scores[own] += (
+            repeat_features(session) @ model.repeat_weights
+            + returned[own]
+            + np.asarray(model.item_scores)[2].take(rows[own])
+            + near[own] @ model.near_weights[2]
+        )
+    return scores
+
+
+def _chances(scores: Float64Array) -> Float32Array:
     """Softmax; minus infinity becomes 0."""
     top = scores.max(initial=-np.inf)
     if top == -np.inf:
         return np.zeros(len(scores), np.float32)
-    odds = np.exp(scores - top)
-    chances: Float32Array = (odds / odds.sum()).astype(np.float32)
+    odds = np.exp((scores - top).astype(np.float32))
+    chances: Float32Array = odds / odds.sum()
     return chances
 
 
-def _best(found: _Found, chances: Float32Array, limit: int) -> Candidates:
+def _best(
+    session: RunningSession,
+    found: Found,
+    said: Float32Array,
+    chances: Float32Array,
+    limit: int,
+) -> Candidates:
     best = best_rows(found.rows, chances, limit)
     best = best[chances[best] > 0]
-    return Candidates(found.rows[best], chances[best], _because(found, best))
+    return Candidates(found.rows[best], chances[best], _because(session, found, said, best))
 
 
-def _because(found: _Found, best: Int64Array) -> Int32Array:
-    """Of the items that are tied to each of the chosen candidates, the one tied most strongly."""
-    place = np.full(len(found.rows), NO_ROW, np.int32)
+def _because(
+    session: RunningSession, found: Found, said: Float32Array, best: Int64Array
+) -> Int32Array:
+    """Of the items that are tied to each of the chosen candidates, the one that adds most."""
+    place = np.full(len(found.rows), NO_ROW, np.int64)
     place[best] = np.arange(len(best))
-    of_line = place.take(found.group[: len(found.age)])
-    lines = np.flatnonzero(of_line >= 0)
-    strength = np.zeros((len(best), max(len(found.looked_up), 1)), np.float32)
-    age = found.age[lines]
-    strength[of_line[lines], age] = (found.links[lines] @ _EVERY_LINK) * _POSITION_WEIGHTS[age]
-    newest_strongest = strength.argmax(axis=1)
+    of_line = place.take(found.group[: found.n_lines])
+    strength = np.full((max(len(found.lines), 1), len(best) + 1), -np.inf, np.float32)
+    end = 0
+    for age, (start, stop) in enumerate(found.lines):
+        # What isn't among the best goes to the last column, which is dropped.
+        strength[age, of_line[end : end + stop - start]] = said[end : end + stop - start]
+        end += stop - start
+    strongest = strength[:, :-1].argmax(axis=0)
     out = np.full(len(best), NO_ROW, np.int32)
-    tied = strength[np.arange(len(best)), newest_strongest] > 0
-    out[tied] = found.looked_up[newest_strongest[tied]]
+    tied = strength[strongest, np.arange(len(best))] > -np.inf
+    out[tied] = np.array(session.newest, np.int32)[strongest[tied]]
     return out
 
 
 def _with_help(
     model: NextClickModel,
     clicks: list[int],
-    found: _Found,
-    chances: Float32Array,
+    known: Candidates,
     limit: int,
-    mode: int,
+    exclude_session: bool,
     content: Neighbours | None,
     categories: CategoryLeaders | None,
 ) -> Candidates:
     """Give content and category a share of the answer for every item that the tables hardly know."""
-    newest = list(dict.fromkeys(reversed(clicks)))[:MAX_SESSION_ITEMS]
+    excluded = dict.fromkeys(reversed(clicks))
+    newest = list(excluded)[:MAX_SESSION_ITEMS]
     partners = {row: _n_partners(model, row) for row in newest}
     thin = [age for age, row in enumerate(newest) if partners[row] < MIN_PARTNERS]
     helped: dict[int, float] = {}
     because: dict[int, int] = {}
     for age in thin:
         for row, share in _help_of(newest[age], content, categories):
-            if not (mode and row in newest):
+            if not (exclude_session and row in excluded):
                 helped[row] = helped.get(row, 0.0) + share * POSITION_DECAY**age
                 because.setdefault(row, newest[age])
-    known = _best(found, chances, limit)
     if not helped:
         return known
     total = sum(helped.values())

@@ -54,7 +54,7 @@ BUSY = "Vitrine already runs from this folder ({holder}). Stop it there with Ctr
 
 
 class Command(BaseCommand):
-    help = "Run Vitrine: databases, web, worker and beat, until Ctrl-C."
+    help = "Run Vitrine: databases, web, beat, worker and trainer, until Ctrl-C."
     # The database may be empty, and the checks of the whole project cost a second.
     requires_system_checks = ()
     requires_migrations_checks = False
@@ -88,7 +88,7 @@ class Command(BaseCommand):
         connection.close()
         programs = [processes.web(env)]
         if work:
-            programs += [processes.beat(env), processes.worker(env)]
+            programs += [processes.beat(env), processes.worker(env), processes.trainer(env)]
         supervisor = processes.Supervisor(
             programs,
             data_dir=env.data_dir,

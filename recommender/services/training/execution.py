@@ -29,6 +29,11 @@ FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
     Run.Family.SESSIONS: train_sessions,
 }
 
+# A run whose process was killed so often is given up; restarts of Vitrine count, too.
+MAX_DEATHS = 3
+# Where in a run's parameters they are counted.
+DEATHS = "deaths"
+
 log = structlog.get_logger(__name__)
 
 
@@ -38,6 +43,9 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
     Executing a run that has ended already does nothing: a task that is delivered twice trains
     once. `data` shares what was read between the families of one command.
     """
+    if _died_too_often(run):
+        run.refresh_from_db()
+        return run
     started = Run.objects.filter(pk=run.pk, state__in=(Run.State.QUEUED, Run.State.RUNNING)).update(
         state=Run.State.RUNNING,
         started_at=timezone.now(),
@@ -78,6 +86,29 @@ def run_take(*, run_id: int) -> Run | None:
         if run is not None:
             run_execute(run=run)
     return Run.objects.filter(state=Run.State.QUEUED).order_by("queued_at").first()
+
+
+def _died_too_often(run: Run) -> bool:
+    """Count the deaths of a run that is found running: whoever trained it was killed.
+
+    Nobody else is at it (`run_take`), and the task came back. What takes more memory than there is
+    would come back forever.
+    """
+    found = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).first()
+    if found is None:
+        return False
+    n_deaths = int(found.parameters.get(DEATHS, 0)) + 1
+    Run.objects.filter(pk=run.pk).update(parameters={**found.parameters, DEATHS: n_deaths})
+    if n_deaths < MAX_DEATHS:
+        return False
+    log.error("run given up", run=run.pk, family=run.family, deaths=n_deaths, step=found.step)
+    _end(
+        run,
+        Run.State.FAILED,
+        f"The process that trained it was killed {n_deaths} times, last at"
+        f" “{found.step or 'Starting'}”: most likely there isn't enough memory.",
+    )
+    return True
 
 
 def _reporter(run: Run, report: Report | None) -> Report:

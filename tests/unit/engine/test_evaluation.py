@@ -165,6 +165,8 @@ def test_a_repeat_counts_in_the_first_table_and_misses_in_the_second() -> None:
     assert report.metrics_without_repeats is not None
     assert report.metrics_without_repeats["hr@20"] == 0.25
     assert report.query_us["p50"] == pytest.approx(1000)
+    assert report.query_us_without_repeats is not None
+    assert report.query_us_without_repeats["p50"] == pytest.approx(1000)
 
 
 def test_items_that_training_never_saw_count_against_recall() -> None:
@@ -273,7 +275,7 @@ def test_the_command_prints_one_object_with_the_documented_keys(clicks: list[str
     result = json.loads(run(*clicks, "--json", *arguments))
     assert list(result) == [
         "protocol", "source", "parameters", "metrics", "metrics_without_repeats", "fit_seconds",
-        "query_us", "peak_mb",
+        "query_us", "query_us_without_repeats", "peak_mb",
     ]  # fmt: skip
     assert result["source"] == "session_neighbours"
     assert result["parameters"]["k"] == 7

@@ -1,6 +1,8 @@
 """The next-click model: counts against dictionaries, the query against its written-out features."""
 
 from dataclasses import fields, replace
+from itertools import pairwise
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,30 @@ from hypothesis import strategies as st
 from recommender.engine.errors import InvalidInputError
 from recommender.engine.offline.next_click import (
     fit_next_click,
-    link_tables,
     next_click_extend,
     next_click_model,
 )
 from recommender.engine.offline.next_click_counts import count_clicks, extend_counts, pair_keys
+from recommender.engine.offline.next_click_lessons import (
+    MAX_QUERIES_OF_SESSION,
+    N_FEATURES,
+    NEWEST_PART,
+    REPEAT_PART,
+    SECOND_PART,
+    Lesson,
+    candidate_features,
+    lookups_of,
+    publish,
+    queries_of,
+)
 from recommender.engine.offline.next_click_prior import PRIOR_WEIGHTS
-from recommender.engine.online.next_click import LINKS, candidate_features, next_click
+from recommender.engine.offline.next_click_tables import (
+    LINKS,
+    NextClickTables,
+    link_tables,
+    next_click_tables,
+)
+from recommender.engine.online.next_click import next_click
 from recommender.engine.types import (
     CategoryLeaders,
     Neighbours,
@@ -84,8 +103,8 @@ def test_links_of_a_world_small_enough_for_a_pencil() -> None:
     # Without decay: 0 was followed by 1 twice and by 2 once, 2 came two steps after 0 once.
     clicks = [[0, 1, 2], [0, 1], [0, 2]]
     counts = count_clicks(sessions_of(clicks), n_items=3, now_s=20, half_lives_s=np.full(4, 1e12))
-    keys, links, _ = link_tables(counts)
-    table = dict(zip(keys.tolist(), links.tolist(), strict=True))
+    keys, links = link_tables(counts)
+    table = dict(zip(keys.tolist(), links.T.tolist(), strict=True))
     direct, forward, backward, together = table[0 * 3 + 1][:4]
     assert direct == pytest.approx(2 / (3 + 0.5))
     assert forward == pytest.approx(2 / (2 + 1 + 0.7 + 0.5))
@@ -93,7 +112,7 @@ def test_links_of_a_world_small_enough_for_a_pencil() -> None:
     assert table[1 * 3 + 0][2] == pytest.approx(2 / (2 + 0.5))
     assert together == pytest.approx(2 / np.sqrt((4 + 0.5) * (3 + 0.5)))
     # From 0 by 1 to 2, and there is no second way: 0 -> 2 itself is one hop.
-    step = dict(zip(keys.tolist(), links[:, 1].tolist(), strict=True))
+    step = dict(zip(keys.tolist(), links[1].tolist(), strict=True))
     assert table[0 * 3 + 2][5] == pytest.approx(step[1] * step[5], rel=1e-5)
 
 
@@ -116,8 +135,8 @@ def test_sessions_that_join_count_like_sessions_that_were_there_from_the_start(
     assert grown.pair_counts == pytest.approx(rebuilt.pair_counts, rel=1e-4)
     assert grown.item_counts == pytest.approx(rebuilt.item_counts, rel=1e-4)
     if len(grown.pair_items):
-        keys, links, _ = link_tables(grown)
-        expected_keys, expected, _ = link_tables(rebuilt)
+        keys, links = link_tables(grown)
+        expected_keys, expected = link_tables(rebuilt)
         assert keys.tolist() == expected_keys.tolist()
         assert links == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
@@ -127,8 +146,9 @@ def test_the_query_ranks_by_the_features_that_the_weights_are_learned_from(
     clicks: list[list[int]], running: list[int], exclude: bool, seed: int
 ) -> None:
     weights = np.random.default_rng(seed).normal(size=PRIOR_WEIGHTS.shape).astype(np.float32)
-    model = next_click_model(counts_of(clicks), weights)
-    rows, features = candidate_features(model, running)
+    tables = next_click_tables(counts_of(clicks))
+    model = publish(tables, weights)
+    rows, features = candidate_features(tables, running)
     allowed = ~np.isin(rows, running) if exclude else np.ones(len(rows), np.bool_)
     scores = (features.astype(np.float64) @ weights[int(exclude)])[allowed]
     found = next_click(model, running, limit=99, exclude_session=exclude)
@@ -155,14 +175,127 @@ def test_the_session_itself_is_no_answer_where_it_is_excluded(
     assert len(set(found.rows.tolist())) == len(found)
 
 
+def features_by_hand(tables: NextClickTables, running: list[int]) -> dict[int, list[float]]:
+    """Every feature, item by item, without anything that the fast path uses."""
+    known = [row for row in running if 0 <= row < N_ITEMS]
+    newest = list(dict.fromkeys(reversed(known)))
+    links: dict[tuple[int, int], list[float]] = {}
+    for a in range(N_ITEMS):
+        for at in range(tables.offsets[a], tables.offsets[a + 1]):
+            links[a, int(tables.partners[at])] = tables.logs[at].tolist()
+    nothing = [0.0] * len(LINKS)
+    vectors = tables.vectors.astype(np.float64)
+    mean = sum((0.8**k * vectors[row] for k, row in enumerate(newest[:8])), vectors[0] * 0)
+    mean = mean / (np.sqrt(mean @ mean) + 1e-9)
+    named = {b for a, b in links if a in newest} | set(newest)
+    few = sum(a in newest for a, _ in links) < 60
+    out = {}
+    for row in named | (set(tables.popular.tolist()) if few else set()):
+        logs = links.get((newest[0], row), nothing)
+        line: list[float] = [
+            *logs,
+            *(x * x / 7 for x in logs),
+            *(logs[0] * x / 7 for x in logs[1:]),
+        ]
+        line += links.get((newest[1], row), nothing) if len(newest) > 1 else nothing
+        older = [
+            sum(
+                0.7**age * links.get((item, row), nothing)[k]
+                for age, item in enumerate(newest[2:8])
+            )
+            for k in range(len(LINKS))
+        ]
+        demand = tables.items[row].tolist()
+        to_newest, to_all = vectors[row] @ vectors[newest[0]], vectors[row] @ mean
+        line += [*older, *demand]
+        line += [to_newest, to_all, 0.2 * np.exp(3 * to_all), max(to_all, 0) ** 2]
+        line += repeats_by_hand(known, row)
+        returning = [logs[0], logs[1], logs[4], demand[0], demand[2], to_newest, to_all]
+        out[row] = line + (returning if row in newest else [0.0] * len(returning))
+    return out
+
+
+def repeats_by_hand(known: list[int], row: int) -> list[float]:
+    if row not in known:
+        return [0.0] * 18
+    back, last = known[::-1].index(row), known[-1]
+    share = 1 - len(set(known)) / len(known)
+    pairs = list(pairwise(known))
+    doubled = len(known) > 1 and known[-2] == last
+    line = [
+        *(float(min(back, 4) == place) for place in range(5)),
+        1 / (back + 1), back == len(known) - 1, log(known.count(row)), log(len(known)), share,
+        share > 0, len(known) == 1, (last, row) in pairs, (row, last) in pairs, doubled,
+        doubled and row == last, share * (row == last), log(len(known)) * (row == last),
+    ]  # fmt: skip
+    return [float(value) for value in line]
+
+
+@given(clicks=CLICKS, running=RUNNING)
+def test_features_are_those_of_a_loop_over_dictionaries(
+    clicks: list[list[int]], running: list[int]
+) -> None:
+    tables = next_click_tables(counts_of(clicks))
+    rows, features = candidate_features(tables, running)
+    if not any(0 <= row < N_ITEMS for row in running):
+        assert not len(rows)
+        return
+    expected = features_by_hand(tables, running)
+    assert sorted(rows.tolist()) == sorted(expected)
+    for row, line in zip(rows.tolist(), features.tolist(), strict=True):
+        assert line == pytest.approx(expected[row], rel=1e-3, abs=1e-4), row
+
+
+@given(clicks=CLICKS, wanted=st.sets(st.integers(0, N_ITEMS - 1)))
+def test_tables_of_some_items_are_those_of_all_items(
+    clicks: list[list[int]], wanted: set[int]
+) -> None:
+    counts = counts_of(clicks)
+    every = next_click_tables(counts)
+    some = next_click_tables(counts, rows=np.array(sorted(wanted), np.int64))
+    for a in range(N_ITEMS):
+        mine = slice(some.offsets[a], some.offsets[a + 1])
+        theirs = slice(every.offsets[a], every.offsets[a + 1] if a in wanted else every.offsets[a])
+        assert some.partners[mine].tolist() == every.partners[theirs].tolist()
+        assert some.logs[mine] == pytest.approx(every.logs[theirs])
+
+
 def test_features_tell_the_newest_item_from_the_one_before() -> None:
-    model = model_of([[0, 1], [2, 3]])
-    rows, features = candidate_features(model, [0, 2])
-    newest, second = features[:, : len(LINKS)], features[:, 2 * len(LINKS) : 3 * len(LINKS)]
+    rows, features = candidate_features(next_click_tables(counts_of([[0, 1], [2, 3]])), [0, 2])
+    newest, second = features[:, NEWEST_PART], features[:, SECOND_PART]
     assert newest[rows == 3, 0] > 0
     assert second[rows == 3, 0] == 0
     assert second[rows == 1, 0] > 0
     assert newest[rows == 1, 0] == 0
+
+
+def test_a_giant_order_asks_no_more_questions_than_a_long_session() -> None:
+    sessions = sessions_of([[*range(500)], [0, 1, 2], [0]])
+    asked = queries_of(sessions, 0)
+    assert sum(end < 500 for _, end in asked) == MAX_QUERIES_OF_SESSION
+    assert [(start, end) for start, end in asked if end >= 500] == [(500, 501), (500, 502)]
+
+
+def test_the_lines_that_lessons_read_are_all_made() -> None:
+    sessions = sessions_of([[*range(30)], [40, 41]])
+    read = set(lookups_of(sessions, 3).tolist())
+    for start, end in queries_of(sessions, 3):
+        assert set(sessions.item_rows[max(start, end - 8) : end].tolist()) <= read
+
+
+def test_a_sample_of_the_rivals_counts_for_all_of_them() -> None:
+    features = np.zeros((500, N_FEATURES), np.float32)
+    features[:, 0] = np.arange(500)
+    features[3, REPEAT_PART.start] = 1
+    weights = np.zeros(N_FEATURES, np.float32)
+    weights[0] = 1
+    lesson = Lesson(0)
+    lesson.add(features, np.arange(500) == 7, weights)
+    kept, shares = lesson.features[0][:, 0], lesson.shares[0]
+    assert np.exp(shares).sum() == pytest.approx(500, rel=1e-4)
+    certain = kept[shares == 0].tolist()
+    assert {3, 7, *range(440, 500)} == set(certain)
+    assert kept[lesson.answers[0]] == 7
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""A training whose process is killed: it begins again, but not forever."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from catalog.models import Store
+from recommender.models import Run
+from recommender.services.training import execution
+from recommender.services.training.execution import MAX_DEATHS, run_take
+from recommender.services.training.runs import run_request
+from recommender.services.training.trained import NotEnoughData, Report, TrainingData
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def killed(_: TrainingData, report: Report) -> None:
+    """As the kernel does when memory runs out."""
+    report("Reading events", 0.1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def delivered(run: Run) -> int:
+    """Take the run in a process of its own, as a worker's child does; the signal that ended it."""
+    connection.close()
+    child = os.fork()
+    if child == 0:
+        try:
+            run_take(run_id=run.pk)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    run.refresh_from_db()
+    return os.WTERMSIG(status)
+
+
+def test_what_kills_its_process_every_time_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(execution.FAMILIES, Run.Family.CONTENT, killed)
+    run = run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.SCHEDULE)
+    waiting = run_request(store=store, family=Run.Family.PROFILES, trigger=Run.Trigger.SCHEDULE)
+    for _ in range(MAX_DEATHS):
+        assert delivered(run) == signal.SIGKILL
+        assert run.state == Run.State.RUNNING
+    assert delivered(run) == 0
+    assert run.state == Run.State.FAILED
+    assert run.finished_at is not None
+    assert run.message.startswith("The process that trained it was killed 3 times")
+    assert "memory" in run.message
+    # The next one in line gets its turn, and this family may be asked for again.
+    assert run_take(run_id=run.pk) == waiting
+    run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.MEMBER)
+
+
+def test_a_run_that_was_cut_off_once_is_trained_the_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(_: TrainingData, __: Report) -> None:
+        raise NotEnoughData("Nothing to learn from.")
+
+    monkeypatch.setitem(execution.FAMILIES, Run.Family.CONTENT, nothing)
+    run = run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.SCHEDULE)
+    Run.objects.filter(pk=run.pk).update(state=Run.State.RUNNING, started_at=timezone.now())
+    run_take(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.message) == (Run.State.REJECTED, "Nothing to learn from.")
