@@ -27,7 +27,7 @@ class Blended:
     """One list out of many, with the share of every source in every item.
 
     A request needs the shares of the few items that it shows, so they are kept as they came, one
-    line per (item, source) that named it, and laid out as tables only for who asks.
+    line per (item, source) that named it.
 
     Attributes
     ----------
@@ -85,22 +85,6 @@ class Blended:
         ranks = places - self.begins[sources] + 1
         scores = self.line_scores[own].tolist()
         return list(zip(sources.tolist(), ranks.tolist(), scores, strict=True))
-
-    def table_of_scores(self) -> Float32Array:
-        """float32[n, n_parts]: what each source added, 0 where it didn't name the item."""
-        table = np.zeros((len(self), len(self.parts)), np.float32)
-        for position in range(len(self)):
-            for part, _, score in self.shares(position):
-                table[position, part] = score
-        return table
-
-    def table_of_ranks(self) -> Int64Array:
-        """int64[n, n_parts]: place in each source's own list, 0 where it didn't name the item."""
-        table = np.zeros((len(self), len(self.parts)), np.int64)
-        for position in range(len(self)):
-            for part, rank, _ in self.shares(position):
-                table[position, part] = rank
-        return table
 
 
 def scale_by_rank(scores: Float32Array) -> Float32Array:

@@ -135,11 +135,13 @@ class TestBlending:
         both = blend([("a", 1.0, self.first), ("b", 0.6, self.second)], limit=9)
         assert both.rows.tolist() == [2, 4, 9, 7]
         np.testing.assert_allclose(both.scores, [0.5 + 0.6, 1, 0.3, 0.25], rtol=1e-6)
-        parts = np.array([[0.5, 0.6], [1, 0], [0, 0.3], [0.25, 0]])
-        np.testing.assert_allclose(both.table_of_scores(), parts, rtol=1e-6)
-        assert both.table_of_ranks().tolist() == [[2, 1], [1, 0], [0, 2], [3, 0]]
+        assert [both.shares(position) for position in range(4)] == [
+            [(0, 2, 0.5), (1, 1, pytest.approx(0.6))],
+            [(0, 1, 1.0)],
+            [(1, 2, pytest.approx(0.3))],
+            [(0, 3, 0.25)],
+        ]
         assert both.leading(np.arange(4)) == ([1, 0, 1, 0], [102, 104, 109, 107])
-        assert both.shares(0) == [(0, 2, 0.5), (1, 1, pytest.approx(0.6))]
 
     def test_ranks_stay_those_of_the_source_when_the_first_is_sold_out(self) -> None:
         eligible = np.ones(10, np.bool_)
@@ -147,7 +149,7 @@ class TestBlending:
         both = blend([("a", 1.0, self.first)], allowed=eligible.take, limit=9)
         assert both.rows.tolist() == [2, 7]
         assert both.scores.tolist() == [1.0, 0.5]
-        assert both.table_of_ranks().tolist() == [[2], [3]]
+        assert [rank for n in range(2) for _, rank, _ in both.shares(n)] == [2, 3]
 
     @pytest.mark.parametrize(
         ("scaling", "expected"),
@@ -169,10 +171,11 @@ class TestBlending:
 
     def test_nothing_in_nothing_out_and_weight_0_adds_nothing(self) -> None:
         nothing = blend([("a", 1.0, Candidates.empty())], limit=9)
-        assert (len(nothing), nothing.table_of_scores().shape) == (0, (0, 1))
+        assert len(nothing) == 0
+        assert nothing.leading(np.empty(0, np.int64)) == ([], [])
         muted = blend([("a", 0.0, self.first), ("b", 1.0, self.second)], limit=9)
         assert muted.rows.tolist() == [2, 9]
-        assert muted.table_of_ranks().tolist() == [[2, 1], [0, 2]]
+        assert muted.shares(0) == [(0, 2, 0.0), (1, 1, 1.0)]
 
     def test_impossible_weights_and_scalings_are_refused(self) -> None:
         with pytest.raises(InvalidInputError, match="negative"):
