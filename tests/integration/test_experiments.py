@@ -74,7 +74,7 @@ def variants_shown(store: Store) -> dict[str, str | None]:
 
 def test_a_draft_divides_nobody(store: Store, experiment: Experiment) -> None:
     assert set(variants_shown(store).values()) == {None}
-    assert not Exposure.objects.exists()
+    assert not Exposure.objects.filter(store_id=store.pk).exists()
 
 
 def test_shoppers_are_divided_and_stay_where_they_are(store: Store, experiment: Experiment) -> None:

@@ -33,6 +33,7 @@ ROOM_TO_START = 150 * MIB
 STARTS_WITHIN_SECONDS = 120.0
 LEFTOVERS_END_WITHIN_SECONDS = 15.0
 STILL_IN_USE = "is still in use"
+PID_IN_USE = 'lock file "postmaster.pid" already exists'
 SYNC_NEW_DATA = True  # tests of this module don't wait for the disk
 NOBODYS_PID = str(2**31 - 2)  # above every system's largest
 
@@ -97,9 +98,11 @@ class Postgres:
             try:
                 self._launch(since)
             except OperatorError:
-                # The children of a killed server end by themselves, and PostgreSQL waits for that.
+                # A killed server takes a moment to be gone for the kernel, its children end by
+                # themselves, and PostgreSQL starts only after both.
                 lines = process.last_lines(self.log, since)
-                if STILL_IN_USE not in lines or time.monotonic() > deadline:
+                in_use = STILL_IN_USE in lines or (PID_IN_USE in lines and not self.running_pid())
+                if not in_use or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
             else:
