@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import psutil
 
@@ -27,31 +28,43 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
-@dataclass(slots=True)
-class PeakSampler:
-    """The highest sum of PSS over a process and all below it, looked at a few times a second."""
+class _Watch:
+    """Looks every so many seconds, in a thread of its own, from entering to leaving."""
 
-    pid: int
-    every_s: float = 0.2
-    peak_bytes: int = 0
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    def __init__(self, *, every_s: float) -> None:
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> PeakSampler:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._stop.is_set():
-            total = sum(pss_bytes(process) or 0 for process in tree(self.pid))
-            self.peak_bytes = max(self.peak_bytes, total)
-            self._stop.wait(self.every_s)
+            began = time.monotonic()
+            self._look()
+            self._stop.wait(max(0.0, self._every_s - (time.monotonic() - began)))
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+
+class PeakSampler(_Watch):
+    """The highest sum of PSS over a process and all below it, looked at a few times a second."""
+
+    def __init__(self, pid: int, *, every_s: float = 0.2) -> None:
+        super().__init__(every_s=every_s)
+        self.pid = pid
+        self.peak_bytes = 0
+
+    def _look(self) -> None:
+        total = sum(pss_bytes(process) or 0 for process in tree(self.pid))
+        self.peak_bytes = max(self.peak_bytes, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +75,23 @@ class Sample:
     bytes: int
 
 
-@dataclass(slots=True)
-class MemoryLog:
-    """PSS of every process below named tops, each second, until stopped.
+class MemoryLog(_Watch):
+    """PSS of every process below named tops, each second.
 
     `samples` by a name such as ``web 2 (4711)``: the processes of a top numbered as they were met.
     Those of a top in `summed` are added up under its name.
     """
 
-    tops: Mapping[str, int]
-    summed: frozenset[str] = frozenset()
-    every_s: float = 1.0
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    _names: dict[int, str] = field(default_factory=dict)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-    _clock: Callable[[], float] = time.monotonic
+    def __init__(self, tops: Mapping[str, int], *, summed: frozenset[str] = frozenset()) -> None:
+        super().__init__(every_s=1.0)
+        self.tops = tops
+        self.summed = summed
+        self.samples: dict[str, list[Sample]] = {}
+        self._names: dict[int, str] = {}
 
-    def __enter__(self) -> MemoryLog:
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.is_set():
-            began = self._clock()
-            for top, pid in self.tops.items():
-                self._look_at(top, pid)
-            self._stop.wait(max(0.0, self.every_s - (self._clock() - began)))
+    def _look(self) -> None:
+        for top, pid in self.tops.items():
+            self._look_at(top, pid)
 
     def _look_at(self, top: str, pid: int) -> None:
         found = {
@@ -109,7 +106,7 @@ class MemoryLog:
             self._add(self._name(top, number), n_bytes)
 
     def _add(self, name: str, n_bytes: int) -> None:
-        self.samples.setdefault(name, []).append(Sample(self._clock(), n_bytes))
+        self.samples.setdefault(name, []).append(Sample(time.monotonic(), n_bytes))
 
     def _name(self, top: str, pid: int) -> str:
         if pid not in self._names:

@@ -77,7 +77,7 @@ def running(
         process = subprocess.Popen(
             command,
             cwd=PROJECT_DIR,
-            env={**os.environ, **child_environ(env)},
+            env={**os.environ, **processes.child_environ(env), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -93,19 +93,6 @@ def running(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def child_environ(env: Environment) -> dict[str, str]:
-    """The variables that `manage.py up` gives its processes."""
-    return {
-        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
-        "DATABASE_URL": env.database_url,
-        "REDIS_URL": env.redis_url,
-        "VITRINE_DATA_DIR": str(env.data_dir),
-        "VITRINE_HOST": env.host,
-        "VITRINE_PORT": str(env.port),
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def saturate(

@@ -26,11 +26,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from benchmarks.report import BenchmarkError
-from benchmarks.web import child_environ
 from catalog.models import ApiKey, Event, EventType, Product, Shopper, Store, User
 from catalog.selectors.keys import publishable_key
 from catalog.services.keys import api_key_create
 from catalog.services.partitions import partitions_ensure
+from recommender.config import processes
 from recommender.config.env import PROJECT_DIR, Environment
 from recommender.management.commands.up import collect_static, migrate
 from recommender.models import Artifact, Experiment, Placement, Run, Strategy
@@ -209,7 +209,7 @@ def manage(env: Environment, *arguments: str) -> None:
     connection.close()
     finished = subprocess.run(
         [sys.executable, str(PROJECT_DIR / "manage.py"), *arguments],
-        env={**os.environ, **child_environ(env)},
+        env={**os.environ, **processes.child_environ(env)},
         stdin=subprocess.DEVNULL,
         check=False,
     )

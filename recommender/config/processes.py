@@ -61,6 +61,18 @@ class Program:
     silent_after_seconds: float | None = None
 
 
+def child_environ(env: Environment) -> dict[str, str]:
+    """The variables that tell a process of ours which installation it belongs to."""
+    return {
+        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
+        "DATABASE_URL": env.database_url,
+        "REDIS_URL": env.redis_url,
+        "VITRINE_DATA_DIR": str(env.data_dir),
+        "VITRINE_HOST": env.host,
+        "VITRINE_PORT": str(env.port),
+    }
+
+
 def web(env: Environment) -> Program:
     """Granian with WSGI; whitenoise serves the static files."""
     command = [

@@ -35,7 +35,7 @@ from recommender.serving.explanation import (
 )
 from recommender.serving.placement import ServingPlacement
 from recommender.serving.request import MAX_LIMIT, Recommendation, RecommendationRequest
-from recommender.serving.runtime import StoreRuntime
+from recommender.serving.runtime import ContextualAnswer, StoreRuntime
 from recommender.serving.signing import recommendation_id_new
 from recommender.serving.sources import SOURCES, Found
 from recommender.serving.strategy import ServingStrategy, StrategyDocument
@@ -238,16 +238,18 @@ def _strategy_answer(
     if not (strategy.contextual and context.page_rows) or trace is not None:
         return _found_answer(context, strategy, n_wanted, trace)
 
-    def make() -> tuple[list[Chosen], Reason]:
+    def make() -> ContextualAnswer:
         mask = without_rows(context.snapshot.eligible, context.page_rows)
         for_everybody = replace(context, eligible=mask)
-        return _found_answer(for_everybody, strategy, n_wanted, None)
+        found, why_short = _found_answer(for_everybody, strategy, n_wanted, None)
+        entries = tuple((each.row, each.score, each.source, each.because) for each in found)
+        return entries, why_short
 
     key = (strategy.version_id, n_wanted, context.category, *context.page_rows)
-    chosen, reason = runtime.contextual.get(key, make)
-    eligible = context.eligible
-    if all(eligible[entry.row] for entry in chosen):
-        return chosen, reason
+    entries, reason = runtime.contextual.get(key, make)
+    may_be_shown = context.eligible.item
+    if all(may_be_shown(entry[0]) for entry in entries):
+        return [Chosen(*entry, None) for entry in entries], reason
     return _found_answer(context, strategy, n_wanted, None)
 
 

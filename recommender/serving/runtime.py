@@ -35,7 +35,6 @@ from recommender.selectors.serving_settings import (
     store_settings,
     store_versions,
 )
-from recommender.serving.explanation import Chosen
 from recommender.serving.models import ServingModels, bind_models, model_check
 from recommender.serving.placement import ServingExperiment, ServingPlacement, ServingVariant
 from recommender.serving.recent import Recent
@@ -46,14 +45,17 @@ from recommender.serving.trace import Reason
 POLL_SECONDS = 1.0
 # A refused artifact is looked at again: a shared folder may have been late.
 RETRY_REFUSED_S = 60.0
-# Each is some 2 KB.
+# Each is some 1.5 KB.
 N_CONTEXTUAL = 5_000
 
 log = structlog.get_logger(__name__)
 
 
+# Row, score, source and what it started from, of each product; and why it may be short. Plain tuples:
+# the garbage collector needn't walk through them.
+ContextualAnswer: TypeAlias = tuple[tuple[tuple[int, float, str, int], ...], Reason]
 # By strategy version, number of products wanted, category and products in view.
-ContextualAnswers: TypeAlias = Recent[tuple[object, ...], tuple[list[Chosen], Reason]]
+ContextualAnswers: TypeAlias = Recent[tuple[object, ...], ContextualAnswer]
 
 
 @dataclass(frozen=True, slots=True)

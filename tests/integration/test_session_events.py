@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import redis
@@ -38,6 +36,7 @@ from recommender.stores.session_state import (
     sessions_restore,
 )
 from tests.factories import make_event, make_product, make_shopper
+from tests.sending import send_events
 
 pytestmark = pytest.mark.django_db
 
@@ -49,23 +48,7 @@ Send = Callable[..., None]
 @pytest.fixture
 def send(client: Client, store: Store, publishable_key: str) -> Send:
     def post(*events: dict[str, Any], key: str = publishable_key) -> None:
-        complete = [
-            {
-                "event_id": str(uuid4()),
-                "shopper_id": "me",
-                "occurred_at": datetime.now(UTC).isoformat(),
-                **event,
-            }
-            for event in events
-        ]
-        response = client.post(
-            "/v1/events",
-            {"events": complete},
-            content_type="application/json",
-            headers={"Authorization": f"Bearer {key}"},
-        )
-        assert response.status_code == 202, response.content
-        assert json.loads(response.content)["accepted"] == len(events)
+        assert send_events(client, key, *events)["accepted"] == len(events)
 
     return post
 

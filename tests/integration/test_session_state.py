@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
@@ -36,6 +35,7 @@ from recommender.stores.session_state import (
     sessions_restore,
 )
 from tests.factories import make_event, make_product, make_shopper
+from tests.sending import send_events
 
 pytestmark = pytest.mark.django_db
 
@@ -52,27 +52,6 @@ def products(store: Store) -> list[Product]:
     return [make_product(store, name) for name in ("tea", "cup", "pot")]
 
 
-def send(client: Client, key: str, *events: dict[str, Any]) -> dict[str, Any]:
-    complete = [
-        {
-            "event_id": str(uuid4()),
-            "shopper_id": "me",
-            "occurred_at": datetime.now(UTC).isoformat(),
-            **event,
-        }
-        for event in events
-    ]
-    response = client.post(
-        "/v1/events",
-        {"events": complete},
-        content_type="application/json",
-        headers={"Authorization": f"Bearer {key}"},
-    )
-    assert response.status_code == 202, response.content
-    answer: dict[str, Any] = json.loads(response.content)
-    return answer
-
-
 def ids(state: SessionState) -> list[int]:
     return [int(each) for each in state.product_ids]
 
@@ -84,9 +63,11 @@ def test_an_event_is_in_the_session_when_its_answer_arrives(
     client: Client, store: Store, publishable_key: str, products: list[Product]
 ) -> None:
     tea, cup, _ = products
-    send(client, publishable_key, {"type": "view_item", "product_id": "tea"})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "tea"})
     assert ids(session_read(store.pk, "me")) == [tea.pk]
-    send(client, publishable_key, {"type": "add_to_cart", "product_id": "cup", "quantity": 2})
+    send_events(
+        client, publishable_key, {"type": "add_to_cart", "product_id": "cup", "quantity": 2}
+    )
     state = session_read(store.pk, "me")
     assert ids(state) == [tea.pk, cup.pk]
     assert state.types.tolist() == [VIEW, ADD]
@@ -100,8 +81,8 @@ def test_a_duplicate_a_display_and_an_unknown_product_do_not_count(
 ) -> None:
     once = {"type": "view_item", "product_id": "tea", "event_id": str(uuid4())}
     once["occurred_at"] = datetime.now(UTC).isoformat()
-    send(client, publishable_key, once)
-    send(
+    send_events(client, publishable_key, once)
+    send_events(
         client,
         publishable_key,
         once,
@@ -119,7 +100,7 @@ def test_denied_consent_leaves_no_session(
     products: list[Product],
     valkey_server: redis.Redis,
 ) -> None:
-    send(
+    send_events(
         client,
         publishable_key,
         {"type": "view_item", "product_id": "tea", "consent": "denied"},
@@ -130,7 +111,7 @@ def test_denied_consent_leaves_no_session(
 def test_sessions_of_stores_and_shoppers_are_apart(
     client: Client, store: Store, other_store: Store, publishable_key: str, products: list[Product]
 ) -> None:
-    send(client, publishable_key, {"type": "view_item", "product_id": "tea"})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "tea"})
     assert not session_read(other_store.pk, "me").found
     assert not session_read(store.pk, "you").found
 
@@ -139,7 +120,7 @@ def test_events_a_server_sends_late_do_not_reach_the_session(
     client: Client, store: Store, secret_key: str, products: list[Product]
 ) -> None:
     old = (datetime.now(UTC) - timedelta(days=90)).isoformat()
-    send(client, secret_key, {"type": "view_item", "product_id": "tea", "occurred_at": old})
+    send_events(client, secret_key, {"type": "view_item", "product_id": "tea", "occurred_at": old})
     assert Event.objects.count() == 1
     assert ids(session_state(store_id=store.pk, shopper_id="me")) == []
 
@@ -157,9 +138,11 @@ def test_whoever_was_never_seen_before_costs_no_look_into_the_past(
 ) -> None:
     tea, cup, _ = products
     make_event(other_store, make_shopper(other_store, "me"), make_product(other_store, "tea"))
-    send(client, publishable_key, {"type": "hide_item", "product_id": "pot", "shopper_id": "x"})
+    send_events(
+        client, publishable_key, {"type": "hide_item", "product_id": "pot", "shopper_id": "x"}
+    )
     with django_assert_num_queries(2):  # products, events
-        send(
+        send_events(
             client,
             publishable_key,
             {"type": "view_item", "product_id": "cup"},
@@ -170,7 +153,7 @@ def test_whoever_was_never_seen_before_costs_no_look_into_the_past(
     # A row without a list is somebody with a past.
     make_event(store, make_shopper(store, "regular"), tea, at=datetime.now(UTC) - timedelta(days=2))
     seen = {"type": "view_item", "product_id": "cup", "shopper_id": "regular"}
-    send(client, publishable_key, seen)
+    send_events(client, publishable_key, seen)
     assert ids(session_read(store.pk, "regular")) == [tea.pk, cup.pk]
 
 
@@ -181,10 +164,10 @@ def test_a_flushed_session_comes_back_whole_with_the_next_event(
     products: list[Product],
     valkey_server: redis.Redis,
 ) -> None:
-    send(client, publishable_key, {"type": "view_item", "product_id": "tea"})
-    send(client, publishable_key, {"type": "view_item", "product_id": "cup"})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "tea"})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "cup"})
     valkey_server.flushdb()
-    send(client, publishable_key, {"type": "view_item", "product_id": "pot"})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "pot"})
     assert set(ids(session_read(store.pk, "me"))) == {each.pk for each in products}
 
 
@@ -195,8 +178,10 @@ def test_a_flushed_session_comes_back_whole_at_the_next_look(
     products: list[Product],
     valkey_server: redis.Redis,
 ) -> None:
-    send(client, publishable_key, {"type": "view_item", "product_id": "tea"})
-    send(client, publishable_key, {"type": "add_to_cart", "product_id": "cup", "quantity": 3})
+    send_events(client, publishable_key, {"type": "view_item", "product_id": "tea"})
+    send_events(
+        client, publishable_key, {"type": "add_to_cart", "product_id": "cup", "quantity": 3}
+    )
     before = session_read(store.pk, "me")
     valkey_server.flushdb()
     after = session_state(store_id=store.pk, shopper_id="me")
@@ -344,7 +329,7 @@ def test_without_valkey_events_are_stored_and_the_session_is_there_when_it_is_ba
 ) -> None:
     address = settings.REDIS_URL
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    answer = send(client, publishable_key, {"type": "view_item", "product_id": "tea"})
+    answer = send_events(client, publishable_key, {"type": "view_item", "product_id": "tea"})
     assert answer["accepted"] == 1
     assert Event.objects.count() == 1
     assert not session_state(store_id=store.pk, shopper_id="me").available
@@ -417,9 +402,9 @@ def test_a_large_batch_of_a_server_drops_the_lists_and_the_next_look_has_everyth
     valkey_server: redis.Redis,
 ) -> None:
     tea, cup, _ = products
-    send(client, secret_key, {"type": "view_item", "product_id": "tea", "shopper_id": "s0"})
+    send_events(client, secret_key, {"type": "view_item", "product_id": "tea", "shopper_id": "s0"})
     shoppers = [f"s{number}" for number in range(MAX_SESSIONS + 1)]
-    send(
+    send_events(
         client,
         secret_key,
         *({"type": "view_item", "product_id": "cup", "shopper_id": each} for each in shoppers),

@@ -96,7 +96,7 @@ class Command(BaseCommand):
         data = TrainingData(store_id=store.pk, now=timezone.now())
         lines = []
         quiet = len(families) == 1
-        with Progress("Training", total=100 * len(families), unit="%") as progress:
+        with Progress("Training", total=100 * len(families)) as progress:
             for place, family in enumerate(families):
 
                 def report(step: str, share: float, place: int = place, name: str = family) -> None:

@@ -92,7 +92,7 @@ class Command(BaseCommand):
         supervisor = processes.Supervisor(
             programs,
             data_dir=env.data_dir,
-            environ=_child_environ(env),
+            environ=processes.child_environ(env),
             say=self._say,
             verbose=logs,
         )
@@ -233,7 +233,7 @@ def _once(
     connection.close()
     finished = subprocess.run(
         [sys.executable, str(PROJECT_DIR / "manage.py"), command, *arguments],
-        env={**os.environ, **_child_environ(env)},
+        env={**os.environ, **processes.child_environ(env)},
         stdin=subprocess.DEVNULL,
         check=False,
         preexec_fn=die_with_parent(signal.SIGTERM),
@@ -367,14 +367,3 @@ def _environment(host: str | None, port: int | None) -> Environment:
     return from_environ(
         {**os.environ, **{name: value for name, value in chosen.items() if value is not None}}
     )
-
-
-def _child_environ(env: Environment) -> dict[str, str]:
-    return {
-        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
-        "DATABASE_URL": env.database_url,
-        "REDIS_URL": env.redis_url,
-        "VITRINE_DATA_DIR": str(env.data_dir),
-        "VITRINE_HOST": env.host,
-        "VITRINE_PORT": str(env.port),
-    }
