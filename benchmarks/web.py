@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,21 +63,28 @@ def background() -> Iterator[dict[str, int]]:
     programs = (processes.beat(env), processes.worker(env), processes.trainer(env))
     with ExitStack() as started:
         yield {
-            program.name: started.enter_context(running(program.name, program.command, env)).pid
+            program.name: started.enter_context(
+                running(program.name, program.command, env, environ=program.environ)
+            ).pid
             for program in programs
         }
 
 
 @contextmanager
 def running(
-    name: str, command: Sequence[str], env: Environment
+    name: str, command: Sequence[str], env: Environment, *, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process with the environment of `manage.py up`, its output in the log folder."""
     with (env.logs_dir / f"bench-{name}.log").open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=PROJECT_DIR,
-            env={**os.environ, **processes.child_environ(env), "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                **processes.child_environ(env),
+                **(environ or {}),
+                "PYTHONUNBUFFERED": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

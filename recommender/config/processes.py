@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -59,6 +59,7 @@ class Program:
     waits: bool = False
     # It gives signs of life (`config.pulse`): silent for so long, it is killed and started again.
     silent_after_seconds: float | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 def child_environ(env: Environment) -> dict[str, str]:
@@ -92,9 +93,15 @@ def web(env: Environment) -> Program:
     return Program("web", command, 36, [(signal.SIGTERM, 10.0)])
 
 
+# Else the C library keeps what large arrays leave behind, more with every size it has seen. Smaller
+# ones than this come from its heap; other C libraries take no notice.
+_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+
+
 def worker(env: Environment) -> Program:
     """Celery's worker for everything short: what is new is learned within seconds, whatever trains."""
-    return _celery_worker(env, "worker", queue="default", concurrency=env.worker_concurrency)
+    program = _celery_worker(env, "worker", queue="default", concurrency=env.worker_concurrency)
+    return replace(program, environ=_GIVE_BACK)
 
 
 def trainer(env: Environment) -> Program:
@@ -250,7 +257,11 @@ class Supervisor:
             # (Ctrl-S) must not hold the shop.
             running.child = subprocess.Popen(
                 running.program.command,
-                env={**self.environ, PULSE_FILE: str(self._pulse_file(running))},
+                env={
+                    **self.environ,
+                    **running.program.environ,
+                    PULSE_FILE: str(self._pulse_file(running)),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
