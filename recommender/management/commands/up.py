@@ -161,7 +161,8 @@ def collect_static(data_dir: Path) -> None:
         return
     with (
         operator_errors(f"the static files in {target}"),
-        Progress("Collecting static files", total=2 * len(files), unit="files") as progress,
+        # How often a file is looked at depends on what it names: no total.
+        Progress("Collecting static files", unit="files") as progress,
     ):
         call_command(
             "collectstatic",
