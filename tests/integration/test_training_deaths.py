@@ -49,6 +49,10 @@ def delivered(run: Run) -> int:
     connection.close()
     child = os.fork()
     if child == 0:
+        # A loop of the browser tests runs in this thread, and Django's connections are the loop's as
+        # long as it does. Not so in a fork, which finds the thread's own: it would speak over the
+        # parent's socket.
+        connection.connection = None
         try:
             run_take(run_id=run.pk)
         finally:
