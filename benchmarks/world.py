@@ -35,11 +35,8 @@ from recommender.config.env import PROJECT_DIR, Environment
 from recommender.management.commands.up import collect_static, migrate
 from recommender.models import Artifact, Experiment, Placement, Run, Strategy
 from recommender.services.experiments import Arm, experiment_create, experiment_start
-from recommender.services.strategies import (
-    RECIPES,
-    store_recipes_install,
-    strategy_version_create,
-)
+from recommender.services.recipes import RECIPES
+from recommender.services.strategies import store_recipes_install, strategy_version_create
 from recommender.serving.strategy import strategy_digest
 from recommender.stores.client import valkey
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.utils import timezone
 
 from recommender.models import Run
+from recommender.services.campaign_guard import campaigns_guard
 from recommender.services.training.execution import run_take
 from recommender.services.training.increments import increments_learn
 from recommender.services.training.runs import run_hand_over
@@ -41,3 +43,9 @@ def learn_products() -> None:
     """Add new and changed products to what serves."""
     for run in increments_learn(families=(Run.Family.CONTENT,)).rebuilds:
         run_hand_over(run=run)
+
+
+@shared_task(name="recommender.tasks.guard_campaigns", time_limit=INCREMENT_LIMIT_S)
+def guard_campaigns() -> None:
+    """Pause campaigns whose stock or margin fell below what a member set."""
+    campaigns_guard(now=timezone.now())

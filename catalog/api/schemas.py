@@ -58,6 +58,31 @@ def error_codes(status: int) -> str:
 
 _VERDICT_CODES = "\n".join(f"* `{code}`: {meaning}" for code, meaning in CODES.items())
 
+# As `ProductImport.State` has them.
+IMPORT_STATES = [
+    "draft", "queued", "checking", "checked", "asking", "importing", "done", "failed", "cancelled",
+]  # fmt: skip
+_IMPORT_OPTIONS: Schema = {
+    "format": {
+        "type": "string",
+        "enum": ["google_xml", "google_tsv", "csv", "json_lines"],
+        "description": "Found out if left out.",
+    },
+    "mapping": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "Column of the feed by field: `id`, `title`, `price`, …,"
+        " `attributes.<name>`. Guessed from the names of the columns if left out.",
+        "example": {"id": "sku", "title": "name", "attributes.colour": "farbe"},
+    },
+    "dry_run": {"type": "boolean", "default": False, "description": "Count, change nothing."},
+    "remove_vanished": {
+        "type": "boolean",
+        "default": False,
+        "description": "Take products out of the catalog that the feed no longer has.",
+    },
+}
+
 COMPONENTS: dict[str, Schema] = {
     "Error": {
         "type": "object",
@@ -151,6 +176,55 @@ COMPONENTS: dict[str, Schema] = {
                 "minItems": 1,
                 "maxItems": limits.MAX_PRODUCTS,
             }
+        },
+    },
+    "ImportBody": {
+        "type": "object",
+        "required": ["url"],
+        "properties": {"url": text("https:// or http://, without name and password.", 2_000)}
+        | _IMPORT_OPTIONS,
+    },
+    "ImportForm": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            **_IMPORT_OPTIONS,
+            "mapping": text("As in the JSON body, written as JSON."),
+        },
+    },
+    "Import": {
+        "type": "object",
+        "required": ["id", "state", "progress", "problems"],
+        "properties": {
+            "id": {"type": "integer"},
+            "state": {"type": "string", "enum": IMPORT_STATES},
+            "dry_run": {"type": "boolean"},
+            "step": text("What is being done."),
+            "progress": {"type": "number", "minimum": 0, "maximum": 1},
+            "message": text("Why it failed or was given up."),
+            "rows": {"type": "integer", "description": "Read so far"},
+            "new": {"type": "integer"},
+            "changed": {"type": "integer"},
+            "unchanged": {"type": "integer"},
+            "vanished": {"type": "integer", "description": "In the catalog, not in the feed"},
+            "left_out": {"type": "integer", "description": "Rows with a problem"},
+            "problems": {
+                "type": "array",
+                "description": "The first 100; the console shows up to 1,000.",
+                "items": {
+                    "type": "object",
+                    "required": ["line", "column", "value", "reason"],
+                    "properties": {
+                        "line": {"type": "integer"},
+                        "column": text(""),
+                        "value": text(""),
+                        "reason": text("A sentence for people."),
+                    },
+                },
+            },
+            "created_at": text("", format="date-time"),
+            "finished_at": {"type": ["string", "null"], "format": "date-time"},
         },
     },
     "ProductsAnswer": {

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
@@ -34,7 +34,7 @@ class ConsoleRequest(HttpRequest):
     htmx: HtmxDetails
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def member_page(*, roles: Collection[str] = frozenset(Member.Role)) -> Callable[[View], View]:
@@ -46,7 +46,7 @@ def member_page(*, roles: Collection[str] = frozenset(Member.Role)) -> Callable[
 
     def open_to_members(view: View) -> View:
         @functools.wraps(view)
-        def opened(request: HttpRequest, store: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        def opened(request: HttpRequest, store: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 if request.headers.get("HX-Request"):
                     # A fragment that polls must not be swapped for a login page.
@@ -65,6 +65,8 @@ def member_page(*, roles: Collection[str] = frozenset(Member.Role)) -> Callable[
             with timezone.override(ZoneInfo(member.store.time_zone)):
                 return view(console_request, *args, **kwargs)
 
+        # Who may is part of the view, so that a walk over all addresses can compare it.
+        cast(Any, opened).member_roles = frozenset(roles)
         return opened
 
     return open_to_members

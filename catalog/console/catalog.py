@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from catalog.console.access import ConsoleRequest, member_page
+from catalog.console.access import ConsoleRequest, can_edit, member_page
 from catalog.models.products import CATEGORY_SEPARATOR
 from catalog.selectors.product_list import (
     ALL_STATES,
@@ -31,7 +31,7 @@ LATELY = timedelta(days=28)
 @member_page()
 def product_list(request: ConsoleRequest) -> HttpResponse:
     """The list; its table alone for htmx."""
-    store, wanted = request.store, _filter(request)
+    store, wanted = request.store, filter_read(request.GET)
     page = product_page(store=store, wanted=wanted, number=_page_number(request))
     sold = units_sold(
         store=store,
@@ -44,6 +44,7 @@ def product_list(request: ConsoleRequest) -> HttpResponse:
         "rows": [(product, sold.get(product.pk, 0)) for product in page.products],
         "lately_days": LATELY.days,
         "catalog_is_empty": not page.n_found and not has_products(store=store),
+        "can_edit": can_edit(request.member),
         "read_at": timezone.now(),
     }
     if request.htmx:
@@ -55,12 +56,13 @@ def product_list(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/catalog/list.html", context)
 
 
-def _filter(request: ConsoleRequest) -> ProductFilter:
+def filter_read(query: QueryDict) -> ProductFilter:
+    """What a member asked for, from an address or a form. 404 for states and orders that don't exist."""
     wanted = ProductFilter(
-        words=request.GET.get("q", "").strip()[:200],
-        category=request.GET.get("category", "").strip()[:400],
-        state=request.GET.get("state", "") or DEFAULT_STATE,
-        sort=request.GET.get("sort", "") or "updated",
+        words=query.get("q", "").strip()[:200],
+        category=query.get("category", "").strip()[:400],
+        state=query.get("state", "") or DEFAULT_STATE,
+        sort=query.get("sort", "") or "updated",
     )
     if wanted.sort not in SORTS or wanted.state not in (ALL_STATES, *STATES):
         raise Http404("The catalog has no such state or order.")

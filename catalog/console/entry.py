@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 
+from catalog.models import Member
 from catalog.selectors.members import memberships_of
 
 
@@ -37,7 +38,8 @@ def console_home(request: HttpRequest) -> HttpResponse:
     memberships = memberships_of(user=request.user)
     if len(memberships) == 1:
         return redirect("console-overview", memberships[0].store.slug)
-    return render(request, "console/home.html", {"memberships": memberships})
+    may_open = any(member.role == Member.Role.OWNER for member in memberships)
+    return render(request, "console/home.html", {"memberships": memberships, "may_open": may_open})
 
 
 urlpatterns = [

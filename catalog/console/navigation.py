@@ -18,8 +18,58 @@ class Section:
 # label, icon, the section's first page, names of the pages below it
 _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("Overview", "overview", "console-overview", ()),
-    ("Catalog", "catalog", "console-catalog", ("console-product",)),
-    ("Placements", "placement", "console-placements", ("console-placement",)),
+    (
+        "Catalog",
+        "catalog",
+        "console-catalog",
+        (
+            "console-product",
+            "console-imports",
+            "console-import",
+            "console-import-new",
+            "console-import-columns",
+            "console-feed",
+            "console-catalog-bulk",
+        ),
+    ),
+    (
+        "Placements",
+        "placement",
+        "console-placements",
+        (
+            "console-placement",
+            "console-placement-new",
+            "console-placement-edit",
+            "console-preview",
+            "console-radar",
+        ),
+    ),
+    (
+        "Strategies",
+        "strategy",
+        "console-strategies",
+        (
+            "console-strategies-new",
+            "console-strategy-new",
+            "console-strategy",
+            "console-strategy-edit",
+        ),
+    ),
+    (
+        "Campaigns",
+        "star",
+        "console-campaigns",
+        (
+            "console-campaign-new",
+            "console-campaign",
+            "console-segments",
+            "console-segment-new",
+            "console-segment",
+            "console-configuration",
+            "console-configuration-look",
+            "console-configuration-apply",
+        ),
+    ),
     ("Events", "eye", "console-events", ()),
     ("Models", "model", "console-models", ("console-run", "console-weights")),
     (
@@ -28,7 +78,20 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         "console-shoppers",
         ("console-shopper", "console-shopper-link"),
     ),
-    ("Settings", "settings", "console-settings", ()),
+    (
+        "Settings",
+        "settings",
+        "console-settings",
+        (
+            "console-key-create",
+            "console-members",
+            "console-member",
+            "console-member-role",
+            "console-member-remove",
+            "console-invitation-create",
+            "console-audit",
+        ),
+    ),
 )
 
 
@@ -38,3 +101,9 @@ def sections_for(*, store_slug: str, url_name: str) -> list[Section]:
         Section(label, icon, reverse(first, args=[store_slug]), url_name in (first, *below))
         for label, icon, first, below in _SECTIONS
     ]
+
+
+def section_first(*, url_name: str) -> str:
+    """The first page of the section that a page belongs to; the overview if it belongs to none."""
+    firsts = (first for _, _, first, below in _SECTIONS if url_name in (first, *below))
+    return next(firsts, "console-overview")

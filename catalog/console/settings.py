@@ -1,4 +1,4 @@
-"""Settings of a store: the snippet, the keys, the members."""
+"""Settings of a store: the snippet and the keys."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from catalog.console.access import OWNERS, ConsoleRequest, can_own, member_page
+from catalog.console.access import OWNERS, ConsoleRequest, can_edit, can_own, member_page
 from catalog.models import ApiKey, Store
 from catalog.selectors.keys import api_keys_of, publishable_key
-from catalog.selectors.members import members_of
 from catalog.services.keys import OriginRefused, api_key_create, api_key_revoke
 
 
@@ -34,6 +33,7 @@ def key_create(request: ConsoleRequest) -> HttpResponse:
             kind=form["kind"],
             name=form["name"],
             origins=form["origins"].split(),
+            actor=request.user,
         )
     except OriginRefused as error:
         return _page(request, form=form, error=str(error))
@@ -44,7 +44,7 @@ def key_create(request: ConsoleRequest) -> HttpResponse:
 @member_page(roles=OWNERS)
 def key_revoke(request: ConsoleRequest, key_id: int) -> HttpResponse:
     try:
-        key = api_key_revoke(store=request.store, key_id=key_id)
+        key = api_key_revoke(store=request.store, key_id=key_id, actor=request.user)
     except ApiKey.DoesNotExist as error:
         raise Http404 from error
     messages.success(
@@ -76,8 +76,8 @@ def _page(
     context = {
         "snippet": page_snippet(request, request.store),
         "keys": api_keys_of(store=request.store),
-        "members": members_of(store=request.store),
         "can_own": can_own(request.member),
+        "can_audit": can_edit(request.member),
         "form": form or {"kind": ApiKey.Kind.SECRET.value, "name": "", "origins": ""},
         "error": error,
         "made": made,

@@ -24,3 +24,17 @@ def members_of(*, store: Store) -> list[Member]:
     members = Member.objects.select_related("user").filter(store=store)
     order = list(Member.Role)
     return sorted(members, key=lambda m: (order.index(Member.Role(m.role)), m.user.email))
+
+
+def member_of_store(*, store: Store, member_id: int) -> Member | None:
+    """One of the store's people, with the user; None for anybody else's id."""
+    return Member.objects.select_related("user").filter(store=store, pk=member_id).first()
+
+
+def owner_count(*, store: Store) -> int:
+    return Member.objects.filter(store=store, role=Member.Role.OWNER).count()
+
+
+def owns_a_store(*, user: User) -> bool:
+    """Whether the user may open another store."""
+    return Member.objects.filter(user=user, role=Member.Role.OWNER).exists()

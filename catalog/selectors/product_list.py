@@ -104,7 +104,7 @@ class Sales:
 
 def product_page(*, store: Store, wanted: ProductFilter, number: int) -> ProductPage:
     """A page of the products that fit. Two queries; a page too far is the last one."""
-    products = _matching(store, wanted)
+    products = products_matching(store=store, wanted=wanted)
     n_found = products.count()
     number = max(1, min(number, MAX_PAGES, -(-n_found // PER_PAGE)))
     start = (number - 1) * PER_PAGE
@@ -149,6 +149,11 @@ def categories_of(*, store: Store, parent: str = "") -> list[str]:
 
 def has_products(*, store: Store) -> bool:
     return Product.objects.filter(store=store, deleted_at=None).exists()
+
+
+def product_count(*, store: Store) -> int:
+    """How many products the shop has now, hidden ones too."""
+    return Product.objects.filter(store=store, deleted_at=None).count()
 
 
 def product_find(*, store: Store, product_id: int) -> Product | None:
@@ -198,7 +203,8 @@ def product_sales(*, store: Store, product_id: int, lately: datetime) -> Sales:
         return Sales(*(cursor.fetchone() or (0, 0, 0, None)))
 
 
-def _matching(store: Store, wanted: ProductFilter) -> QuerySet[Product]:
+def products_matching(*, store: Store, wanted: ProductFilter) -> QuerySet[Product]:
+    """All products that fit, in no order."""
     products = Product.objects.filter(store=store, deleted_at=None)
     words = re.findall(r"\w+", wanted.words.lower())
     if words:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import ApiKey, Store
+from catalog.models import ApiKey, Store, User
 from catalog.selectors.keys import key_digest, keys_forget
+from catalog.services.audit import audit_record
 
 BASE62 = string.digits + string.ascii_letters
 N_RANDOM = 32  # characters: 190 bits
@@ -23,26 +24,40 @@ class OriginRefused(ValueError):
 
 
 def api_key_create(
-    *, store: Store, kind: str, name: str, origins: Sequence[str] = ()
+    *,
+    store: Store,
+    kind: str,
+    name: str,
+    origins: Sequence[str] = (),
+    actor: User | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key and return it with its text. A secret key's text is never seen again."""
     kind = ApiKey.Kind(kind)
     text = f"{kind.value}_{''.join(secrets.choice(BASE62) for _ in range(N_RANDOM))}"
-    key = ApiKey.objects.create(
-        store=store,
-        kind=kind,
-        name=name.strip(),
-        digest=key_digest(text),
-        prefix=text[:N_PREFIX],
-        publishable=text if kind == ApiKey.Kind.PUBLISHABLE else "",
-        origins=[origin_normalise(origin) for origin in origins],
-    )
-    # This process may have remembered that the key doesn't exist.
-    transaction.on_commit(keys_forget)
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            store=store,
+            kind=kind,
+            name=name.strip(),
+            digest=key_digest(text),
+            prefix=text[:N_PREFIX],
+            publishable=text if kind == ApiKey.Kind.PUBLISHABLE else "",
+            origins=[origin_normalise(origin) for origin in origins],
+        )
+        audit_record(
+            store=store,
+            actor=actor,
+            action="key.create",
+            subject=key.name,
+            subject_key=key.prefix,
+            after={"kind": key.get_kind_display(), "origins": key.origins},
+        )
+        # This process may have remembered that the key doesn't exist.
+        transaction.on_commit(keys_forget)
     return key, text
 
 
-def api_key_revoke(*, store: Store, key_id: int) -> ApiKey:
+def api_key_revoke(*, store: Store, key_id: int, actor: User | None = None) -> ApiKey:
     """Refuse the key from now on: at once in this process, within 5 seconds in the others.
 
     Revoking twice keeps the first time. Raises ApiKey.DoesNotExist for a key of another store.
@@ -52,6 +67,14 @@ def api_key_revoke(*, store: Store, key_id: int) -> ApiKey:
         if key.revoked_at is None:
             key.revoked_at = timezone.now()
             key.save(update_fields=["revoked_at"])
+            audit_record(
+                store=store,
+                actor=actor,
+                action="key.revoke",
+                subject=key.name,
+                subject_key=key.prefix,
+                before={"kind": key.get_kind_display(), "origins": key.origins},
+            )
         transaction.on_commit(keys_forget)
     return key
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from catalog.contract.events import ANONYMOUS
 from catalog.contract.limits import ID_MAX_CHARS
 from catalog.models import Shopper, ShopperLink, Store, User
+from catalog.services.audit import audit_record
 from catalog.services.shoppers import shoppers_upsert
 
 # Of the locks that a store can take, the one for its links. Any number nobody else uses.
@@ -76,6 +77,16 @@ def shopper_link(
             )
         if live is not None:
             _undo(live, now, member)
+        if member is not None:
+            audit_record(
+                store=store,
+                actor=member,
+                action="shopper.link",
+                subject=shopper_external_id,
+                subject_key=shopper_external_id,
+                before=None if live is None else {"customer": live.customer.external_id},
+                after={"customer": customer_external_id},
+            )
         return ShopperLink.objects.create(
             store=store,
             shopper_id=shopper_id,
@@ -101,6 +112,15 @@ def shopper_unlink(
         )
         if link is not None:
             _undo(link, timezone.now(), member)
+            if member is not None:
+                audit_record(
+                    store=store,
+                    actor=member,
+                    action="shopper.unlink",
+                    subject=shopper_external_id,
+                    subject_key=shopper_external_id,
+                    before={"customer": link.customer.external_id},
+                )
     return link
 
 

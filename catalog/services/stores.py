@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from catalog.models import ApiKey, Member, Store, User
+from catalog.services.audit import audit_record
 from catalog.services.keys import api_key_create
 
 
@@ -49,7 +50,15 @@ def store_create(
             signing_secret=secrets.token_bytes(32),
             is_demo=is_demo,
         )
-        api_key_create(store=store, kind=ApiKey.Kind.PUBLISHABLE, name="Web pages")
+        audit_record(
+            store=store,
+            actor=owner,
+            action="store.create",
+            subject=name,
+            subject_key=store.slug,
+            after={"currency": currency, "locale": locale, "time zone": time_zone},
+        )
+        api_key_create(store=store, kind=ApiKey.Kind.PUBLISHABLE, name="Web pages", actor=owner)
         if owner is not None:
             Member.objects.create(store=store, user=owner, role=Member.Role.OWNER)
     return store

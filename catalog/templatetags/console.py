@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from django import template
 from django.http import HttpRequest
 from django.template import Context
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from catalog.console.access import ConsoleRequest
-from catalog.console.navigation import Section, sections_for
+from catalog.console.navigation import Section, section_first, sections_for
 from catalog.durations import age_words, duration_words, seconds_between
+from catalog.models import Member
 from catalog.money import money_rounded, money_text
+from catalog.selectors.members import memberships_of
 
 register = template.Library()
 
@@ -119,6 +123,31 @@ def console_sections(context: Context) -> list[Section]:
     return sections_for(
         store_slug=request.store.slug,
         url_name=match.url_name or "" if match else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSwitch:
+    """The other stores of whoever is logged in, each with where to go, and whether to open more."""
+
+    others: list[tuple[Member, str]]
+    may_open: bool
+
+
+@register.simple_tag(takes_context=True)
+def console_stores(context: Context) -> StoreSwitch:
+    """Other stores lead to the same section there. One query."""
+    request: ConsoleRequest = context["request"]
+    match = request.resolver_match
+    page = section_first(url_name=match.url_name or "" if match else "")
+    memberships = memberships_of(user=request.user)
+    return StoreSwitch(
+        others=[
+            (member, reverse(page, args=[member.store.slug]))
+            for member in memberships
+            if member.store_id != request.store.pk
+        ],
+        may_open=any(member.role == Member.Role.OWNER for member in memberships),
     )
 
 

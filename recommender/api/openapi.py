@@ -229,6 +229,12 @@ _PAGE_BODY: Schema = {
         "consent": _CONSENT,
         "explain": {"type": "boolean", "description": "With a secret key only."},
         "why_not": {**_IDS, "description": "With `explain`: why are these not shown?"},
+        "order": {
+            "type": "string",
+            "enum": ["given", "position"],
+            "default": "given",
+            "description": "Which placement chooses first: as given, or as the console says.",
+        },
     },
 }
 
@@ -305,12 +311,18 @@ _PLACEMENT_PARAMETERS: list[Schema] = [
     _query("why_not", "With `explain`: why isn't it shown?", _ID_TEXT, repeatable=True),
 ]
 
+# Reasons are told by the JSON calls; a page that is put together has nowhere to show them.
+_FRAGMENT_PARAMETERS = [
+    each for each in _PLACEMENT_PARAMETERS if each["name"] not in ("explain", "why_not")
+]
+
 
 def _answers(status: int, name: str, description: str, *refusals: int) -> dict[str, Schema]:
-    answers = {str(status): _content(description, name)}
-    for refusal in refusals:
-        answers[str(refusal)] = _content(error_codes(refusal), "Error")
-    return answers
+    return {str(status): _content(description, name), **_refusals(*refusals)}
+
+
+def _refusals(*statuses: int) -> dict[str, Schema]:
+    return {str(status): _content(error_codes(status), "Error") for status in statuses}
 
 
 def _content(description: str, name: str) -> Schema:
@@ -340,13 +352,31 @@ _PATHS: dict[str, dict[str, Schema]] = {
             ),
         }
     },
+    "/v1/placements/{slug}/fragment": {
+        "get": {
+            "operationId": "placement_fragment",
+            "tags": ["recommendations"],
+            "summary": "Recommendations for one placement as HTML",
+            "description": "For pages that are put together on a server, which sends the key in the"
+            " header. Without products the answer is empty, so that the page has no empty box.",
+            "parameters": _FRAGMENT_PARAMETERS,
+            "security": [{SECURITY: []}],
+            "responses": {
+                "200": {
+                    "description": "A `section` with a heading and a list of links, or nothing",
+                    "content": {"text/html": {"schema": {"type": "string"}}},
+                },
+                **_refusals(400, 401, 403, 404, 503),
+            },
+        }
+    },
     "/v1/recommendations": {
         "post": {
             "operationId": "page_recommendations",
             "tags": ["recommendations"],
             "summary": "Recommendations for several placements of a page",
             "description": "No product is shown twice; the placements are filled in the order"
-            f" given. At most {MAX_BODY_BYTES // limits.KIB} KiB.",
+            f" given, or in that of the console (`order`). At most {MAX_BODY_BYTES // limits.KIB} KiB.",
             "requestBody": _body("PageBody", "application/json"),
             "security": [{SECURITY: []}, {}],
             "responses": _answers(
@@ -405,3 +435,5 @@ class DocumentationPage(SpectacularSwaggerSplitView):
 
     url_name = "v1-openapi"
     title = "Vitrine API"
+    # The answer to OPTIONS would be rendered with the page's template, which it has no values for.
+    http_method_names = ("get", "head")

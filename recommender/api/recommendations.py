@@ -6,7 +6,7 @@ same OpenAPI document (`recommender.api.openapi`).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from catalog.api.authentication import authenticate, cors_headers, preflight_response
 from catalog.api.bodies import body_read
 from catalog.api.errors import ApiError, ErrorCode, InvalidRequest, MethodNotAllowed, NotFound
+from recommender.api.fragment import page_fragment
 from recommender.services.recommend import Page, UnknownPlacement, recommend
 from recommender.serving.request import MAX_LIMIT, PlacementRequest, RecommendationRequest
 
@@ -68,6 +69,7 @@ class PageBody(msgspec.Struct, frozen=True):
     consent: str = "unknown"
     explain: bool = False
     why_not: Texts = ()
+    order: Literal["given", "position"] = "given"
     key: str | None = None
 
 
@@ -84,6 +86,18 @@ def placement_recommendations(request: HttpRequest, slug: str) -> HttpResponse:
     asked, limit = _from_query(request, explain_allowed=key.is_secret)
     page = _recommend(key.store_id, asked, (PlacementRequest(slug=slug, limit=limit),))
     return _response(page.as_json()[0], cors_headers(request, key))
+
+
+def placement_fragment(request: HttpRequest, slug: str) -> HttpResponse:
+    """One placement as HTML, for shops that put it into the page on their server."""
+    if request.method != "GET":
+        raise MethodNotAllowed("GET")
+    key = authenticate(request)
+    asked, limit = _from_query(request, explain_allowed=False)
+    page = _recommend(key.store_id, asked, (PlacementRequest(slug=slug, limit=limit),))
+    response = HttpResponse(page_fragment(page), content_type="text/html; charset=utf-8")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def page_recommendations(request: HttpRequest) -> HttpResponse:
@@ -116,16 +130,23 @@ def page_recommendations(request: HttpRequest) -> HttpResponse:
         key.store_id,
         asked,
         tuple(PlacementRequest(slug=each.slug, limit=each.limit) for each in body.placements),
+        by_position=body.order == "position",
     )
     answer = b'{"recommendations":[%b]}' % b",".join(page.as_json())
     return _response(answer, cors_headers(request, key))
 
 
 def _recommend(
-    store_id: int, asked: RecommendationRequest, placements: tuple[PlacementRequest, ...]
+    store_id: int,
+    asked: RecommendationRequest,
+    placements: tuple[PlacementRequest, ...],
+    *,
+    by_position: bool = False,
 ) -> Page:
     try:
-        return recommend(store_id=store_id, request=asked, placements=placements)
+        return recommend(
+            store_id=store_id, request=asked, placements=placements, by_position=by_position
+        )
     except UnknownPlacement as error:
         raise NotFound(f"This store has no placement {str(error)!r}.") from error
 

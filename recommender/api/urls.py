@@ -9,11 +9,16 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 
 from catalog.api.errors import v1_not_found
+from catalog.api.imports import ImportsView, ImportView
 from catalog.api.products import ProductsView, ProductView
 from recommender.api.events import events
 from recommender.api.fast_lane import hot
 from recommender.api.openapi import DocumentationPage, OpenApiDocument
-from recommender.api.recommendations import page_recommendations, placement_recommendations
+from recommender.api.recommendations import (
+    page_recommendations,
+    placement_fragment,
+    placement_recommendations,
+)
 from recommender.api.shoppers import ShopperLinkView
 
 urlpatterns: list[URLPattern] = [
@@ -24,6 +29,9 @@ urlpatterns: list[URLPattern] = [
         hot(placement_recommendations),
         name="v1-placement-recommendations",
     ),
+    path("placements/<slug:slug>/fragment", hot(placement_fragment), name="v1-placement-fragment"),
+    path("imports", ImportsView.as_view(), name="v1-imports"),
+    path("imports/<int:import_id>", ImportView.as_view(), name="v1-import"),
     path("products", ProductsView.as_view(), name="v1-products"),
     path("products/<path:external_id>", ProductView.as_view(), name="v1-product"),
     path("shoppers/<path:shopper_id>/link", ShopperLinkView.as_view(), name="v1-shopper-link"),

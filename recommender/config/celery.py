@@ -67,6 +67,11 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 4},
         },
+        "campaign guard": {
+            "task": "recommender.tasks.guard_campaigns",
+            "schedule": 180.0,
+            "options": {"expires": 170},
+        },
         "rollups": {
             "task": "analytics.tasks.refresh_rollups",
             "schedule": 60.0,
@@ -75,6 +80,16 @@ app.conf.update(
         "partitions": {
             "task": "catalog.tasks.prepare_partitions",
             "schedule": 6 * 3600.0,
+            "options": {"expires": 3600},
+        },
+        "feeds": {
+            "task": "catalog.tasks.start_imports",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
+        "old imports": {
+            "task": "catalog.tasks.tidy_imports",
+            "schedule": 24 * 3600.0,
             "options": {"expires": 3600},
         },
         "quarantine": {

@@ -88,6 +88,12 @@ SETTINGS = (
         "60000",
         "calls with one secret key, for events, products and shoppers",
     ),
+    Setting("VITRINE_IMPORT_MAX_MB", "200", "megabytes that a product feed may have, as it comes"),
+    Setting(
+        "VITRINE_IMPORT_ALLOWED_HOSTS",
+        "none",
+        "hosts of the shop's own network that feeds may be fetched from, separated by commas",
+    ),
     Setting("VITRINE_ADMIN_EMAIL", "asked at the first start", "the first member's e-mail address"),
     Setting("VITRINE_ADMIN_PASSWORD", "asked at the first start", "the first member's password"),
     Setting("VITRINE_STORE_NAME", "asked at the first start", "name of the first store"),
@@ -121,6 +127,8 @@ class Environment:
     address_calls_per_minute: int
     publishable_calls_per_minute: int
     secret_calls_per_minute: int
+    import_max_mb: int
+    import_allowed_hosts: tuple[str, ...]
     admin_email: str | None
     admin_password: str | None
     store_name: str | None
@@ -136,6 +144,10 @@ class Environment:
     @property
     def artifacts_dir(self) -> Path:
         return self.data_dir / "artifacts"
+
+    @property
+    def imports_dir(self) -> Path:
+        return self.data_dir / "imports"
 
     @property
     def logs_dir(self) -> Path:
@@ -187,6 +199,8 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Environment:
         secret_calls_per_minute=_number(
             values, "VITRINE_SECRET_CALLS_PER_MINUTE", 60_000, low=1, high=MOST_CALLS
         ),
+        import_max_mb=_number(values, "VITRINE_IMPORT_MAX_MB", 200, low=1, high=10_000),
+        import_allowed_hosts=_read(values, "VITRINE_IMPORT_ALLOWED_HOSTS", (), _names),
         admin_email=values.get("VITRINE_ADMIN_EMAIL") or None,
         admin_password=values.get("VITRINE_ADMIN_PASSWORD") or None,
         store_name=values.get("VITRINE_STORE_NAME") or None,
@@ -254,7 +268,7 @@ def database_config(url: str) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------ data folder
 
-PRIVATE_FOLDERS = ("run", "logs", "valkey", "artifacts")
+PRIVATE_FOLDERS = ("run", "logs", "valkey", "artifacts", "imports")
 
 
 def make_data_dir(data_dir: Path) -> None:

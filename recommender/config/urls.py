@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from recommender.api.health import healthz, metrics, readyz
+from recommender.console.stores import store_new
 
 handler400 = "catalog.api.errors.bad_request"
 handler403 = "catalog.api.errors.permission_denied"
@@ -20,9 +21,11 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("v1/", include("recommender.api.urls")),
     path("console/", include("catalog.console.entry")),
+    path("console/new/", store_new, name="console-store-new"),
     path("console/<slug:store>/", include("analytics.console.urls")),
     path("console/<slug:store>/", include("recommender.console.urls")),
     path("console/<slug:store>/", include("catalog.console.urls")),
+    path("invitations/", include("catalog.console.invitations")),
     path("shop/", include("catalog.demo.urls")),
     path("admin/", admin.site.urls),
 ]

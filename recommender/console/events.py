@@ -66,7 +66,11 @@ def replay(request: ConsoleRequest) -> HttpResponse:
     if text and not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Http404("This is no event.")
     result = quarantine_replay(
-        store=request.store, now=timezone.now(), ids=[int(text)] if text else None, code=code
+        store=request.store,
+        now=timezone.now(),
+        ids=[int(text)] if text else None,
+        code=code,
+        member=request.user,
     )
     words = (
         f"{result.total:,} judged again: {result.accepted:,} stored, {result.duplicate:,} were"

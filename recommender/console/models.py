@@ -141,7 +141,7 @@ def decide(request: ConsoleRequest, run_id: int, decision: str) -> HttpResponse:
     """Publish or discard a held run, as the address says."""
     service, done = DECISIONS[decision]
     try:
-        run = service(store=request.store, run_id=run_id)
+        run = service(store=request.store, run_id=run_id, member=request.user)
     except Run.DoesNotExist as error:
         raise Http404 from error
     except RunNotHeld as error:

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 from recommender.serving.sources import SOURCES
 from recommender.serving.strategy import StrategyDocument
+from recommender.serving.strategy_changes import (
+    preference_words,
+    price_band_words,
+    source_label,
+    source_shares,
+)
+
+__all__ = ["SourceShare", "StrategyWords", "source_label", "strategy_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +42,9 @@ class StrategyWords:
 
 def strategy_words(document: StrategyDocument) -> StrategyWords:
     """Put a document into words; weights become shares of 1."""
-    total = sum(entry.weight for entry in document.sources)
     sources = [
-        SourceShare(
-            source_label(entry.source), SOURCES[entry.source].question, entry.weight / total
-        )
-        for entry in document.sources
+        SourceShare(source_label(name), SOURCES[name].question, share)
+        for name, share in source_shares(document).items()
     ]
     sources.sort(key=lambda source: -source.share)
     return StrategyWords(
@@ -49,11 +54,6 @@ def strategy_words(document: StrategyDocument) -> StrategyWords:
         exclusions=_exclusions(document),
         fallback=[source_label(name) for name in document.fallback],
     )
-
-
-def source_label(name: str) -> str:
-    """A source's name for members; one that is gone since keeps its technical name."""
-    return SOURCES[name].label if name in SOURCES else name.replace("_", " ").capitalize()
 
 
 def _diversity_words(diversity: float) -> str:
@@ -79,6 +79,23 @@ def _rules(document: StrategyDocument) -> list[str]:
         rules.append(f"At most {document.max_per_brand} of one brand.")
     if document.max_per_category is not None:
         rules.append(f"At most {document.max_per_category} of one category.")
+    if document.price_band.kind != "none":
+        band = price_band_words(document.price_band)
+        rules.append(f"Price beside the product in view: {band}.")
+    if document.minimum_relevance:
+        rules.append(
+            f"Nothing that scores below {document.minimum_relevance * 100:.0f} % of the best."
+        )
+    if document.prefer.kind != "none" and document.prefer.strength:
+        rules.append(f"Moves up {preference_words(document.prefer)}.")
+    if document.exploration:
+        rules.append(
+            f"{document.exploration * 100:.0f} % of the places show something from further down,"
+            " by chance."
+        )
+    if document.handpicked:
+        n = len(document.handpicked)
+        rules.append(f"{n} handpicked product{'' if n == 1 else 's'}.")
     return rules
 
 

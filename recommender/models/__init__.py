@@ -1,6 +1,7 @@
 from recommender.models.experiments import Experiment, Exposure, Variant
 from recommender.models.impressions import Impression
 from recommender.models.placements import Placement
+from recommender.models.rules import Rule, Segment
 from recommender.models.runs import Artifact, Run
 from recommender.models.strategies import Strategy, StrategyVersion
 from recommender.models.weights import EventWeights
@@ -12,7 +13,9 @@ __all__ = [
     "Exposure",
     "Impression",
     "Placement",
+    "Rule",
     "Run",
+    "Segment",
     "Strategy",
     "StrategyVersion",
     "Variant",

@@ -31,6 +31,10 @@ class Impression(models.Model):
     reason = models.CharField(max_length=40, null=True)
     device = models.CharField(max_length=16, null=True)
     took_us = models.IntegerField()
+    context = models.JSONField(
+        null=True,
+        help_text="What the page asked with, to answer it again; empty: not written down",
+    )
 
     class Meta:
         indexes = (

@@ -21,6 +21,10 @@ class Placement(models.Model):
         CONFIRMATION = "confirmation", "Order confirmation"
         OTHER = "other", "Other"
 
+    class BelowMinimum(models.TextChoices):
+        FILL = "fill", "Fill from the fallback chain"
+        EMPTY = "empty", "Show nothing"
+
     store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="placements")
     slug = models.SlugField(max_length=80)
     name = models.CharField(max_length=120, help_text="For members")
@@ -31,7 +35,21 @@ class Placement(models.Model):
     )
     n_products = models.PositiveSmallIntegerField(default=8)
     n_minimum = models.PositiveSmallIntegerField(
-        default=1, help_text="Below this many products the fallback chain fills"
+        default=1, help_text="Below this many products `below_minimum` says what happens"
+    )
+    below_minimum = models.CharField(
+        max_length=8, choices=BelowMinimum.choices, default=BelowMinimum.FILL
+    )
+    title_by_locale = models.JSONField(
+        default=dict, blank=True, help_text="Titles for shoppers in other languages, by locale"
+    )
+    exclude = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="in_cart, purchased, viewed: true or false; empty: as the strategy says",
+    )
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="Which placement of a page chooses its products first"
     )
     paused = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)

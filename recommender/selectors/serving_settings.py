@@ -1,15 +1,16 @@
-"""What serving must know of a store beside products and artifacts, in five queries."""
+"""What serving must know of a store beside products and artifacts, in seven queries."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Prefetch
+from django.utils import timezone
 
 from catalog.models import Store
-from recommender.models import Artifact, Experiment, Placement, Variant
+from recommender.models import Artifact, Experiment, Placement, Rule, Segment, Variant
 from recommender.selectors.event_weights import event_weights
 
 
@@ -50,6 +51,38 @@ class PlacementSettings:
     strategy_name: str
     document: dict[str, Any]
     experiment: ExperimentSettings | None = None
+    shows_nothing_below_minimum: bool = False
+    title_by_locale: Mapping[str, str] = field(default_factory=dict)
+    exclude: Mapping[str, bool] | None = None
+    position: int = 0
+
+    def title_for(self, locale: str | None) -> str:
+        """The title in a shopper's language: of "de-AT", else of "de", else the default."""
+        titles = self.title_by_locale
+        if not locale or not titles:
+            return self.title
+        tag = locale.replace("_", "-").lower()
+        return titles.get(tag) or titles.get(tag.partition("-")[0]) or self.title
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """A rule that is switched on, as stored; times are Unix seconds, None without one."""
+
+    rule_id: int
+    name: str
+    document: dict[str, Any]
+    starts_s: float | None = None
+    ends_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSettings:
+    """A segment, as stored."""
+
+    key: str
+    name: str
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +95,9 @@ class StoreSettings:
     settings_version: int
     event_weights: Mapping[str, float]
     placements: tuple[PlacementSettings, ...]
+    time_zone: str = "UTC"
+    rules: tuple[RuleSettings, ...] = ()
+    segments: tuple[SegmentSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +136,43 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
                 strategy_name=placement.strategy_version.strategy.name,
                 document=placement.strategy_version.document,
                 experiment=experiments.get(placement.pk),
+                shows_nothing_below_minimum=(
+                    placement.below_minimum == Placement.BelowMinimum.EMPTY
+                ),
+                title_by_locale={
+                    locale.replace("_", "-").lower(): title
+                    for locale, title in placement.title_by_locale.items()
+                },
+                exclude=placement.exclude,
+                position=placement.position,
             )
             for placement in placements.order_by("pk")
         ),
         event_weights=event_weights(store_id=store_id),
+        time_zone=store.time_zone,
+        rules=_rules(store_id),
+        segments=tuple(
+            SegmentSettings(key, name, document)
+            for key, name, document in Segment.objects.filter(store_id=store_id)
+            .order_by("pk")
+            .values_list("key", "name", "document")
+        ),
+    )
+
+
+def _rules(store_id: int) -> tuple[RuleSettings, ...]:
+    """Those that are on now or will be, in their order; a paused campaign is off."""
+    on = Rule.objects.filter(store_id=store_id, enabled=True, paused_at=None)
+    return tuple(
+        RuleSettings(
+            rule.pk,
+            rule.name,
+            rule.document,
+            rule.starts_at.timestamp() if rule.starts_at is not None else None,
+            rule.ends_at.timestamp() if rule.ends_at is not None else None,
+        )
+        for rule in on.order_by("position", "pk")
+        if rule.ends_at is None or rule.ends_at > timezone.now()
     )
 
 

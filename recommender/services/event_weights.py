@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import Store, User
+from catalog.services.audit import audit_record
 from recommender.engine.weighting import EVENT_WEIGHTS
 from recommender.models import EventWeights
 from recommender.selectors.event_weights import MAX_WEIGHT
@@ -40,9 +41,18 @@ def event_weights_save(
         raise WeightsRefused(wrong)
     own = {name: float(weight) for name, weight in weights.items() if weight != EVENT_WEIGHTS[name]}
     with transaction.atomic():
+        before = EventWeights.objects.select_for_update().filter(store=store).first()
         row, _ = EventWeights.objects.update_or_create(
             store=store,
             defaults={"weights": own, "updated_at": timezone.now(), "updated_by": member},
+        )
+        audit_record(
+            store=store,
+            actor=member,
+            action="event_weights.save",
+            subject="What events weigh",
+            before={**EVENT_WEIGHTS, **(before.weights if before is not None else {})},
+            after={**EVENT_WEIGHTS, **own},
         )
         settings_touch(store_id=store.pk)
     return row

@@ -14,6 +14,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import orjson
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
@@ -157,7 +158,31 @@ def _row(delivered: Delivered) -> ImpressionRow:
         reason=recommendation.reason,
         device=request.device,
         took_us=recommendation.took_us,
+        context=request_context(request),
     )
+
+
+def request_context(request: RecommendationRequest) -> str:
+    """What the answer started from beside the shopper, as JSON: enough to ask the same again.
+
+    The words of a search aren't kept, only that there was one: nothing is found by them.
+    """
+    named = request.product_ids or request.category or request.locale or request.exclude
+    if not named and request.cart is None and request.query is None:
+        return "{}"
+    asked = {
+        "product_ids": request.product_ids,
+        "category": request.category,
+        "cart": request.cart,
+        "exclude": request.exclude,
+        "locale": request.locale,
+        "search": request.query is not None,
+    }
+    # An empty cart that the page named is not the same as none.
+    kept = {
+        name: value for name, value in asked.items() if value or (value == () and name == "cart")
+    }
+    return orjson.dumps(kept).decode()
 
 
 def _exposure(delivered: Delivered) -> ExposureRow | None:

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class ImpressionRow(NamedTuple):
-    """One line of `recommender_impression`."""
+    """One line of `recommender_impression`. `context` is a JSON object, None if nobody knows."""
 
     store_id: int
     recommendation_id: uuid.UUID
@@ -33,6 +33,7 @@ class ImpressionRow(NamedTuple):
     reason: str | None
     device: str | None
     took_us: int
+    context: str | None = None
 
 
 class ExposureRow(NamedTuple):
@@ -48,7 +49,7 @@ class ExposureRow(NamedTuple):
 _COLUMNS = (
     "store_id, recommendation_id, delivered_on, delivered_at, placement_id, strategy_version_id,"
     " experiment_id, variant_id, shopper_external_id, session_id, product_ids, sources,"
-    " propensities, fallback, reason, device, took_us"
+    " propensities, fallback, reason, device, took_us, context"
 )
 
 
@@ -144,7 +145,8 @@ def impression_line(row: ImpressionRow) -> str:
         f"{_text(row.shopper_external_id)}\t{_text(row.session_id)}\t"
         f"{{{','.join(map(str, row.product_ids))}}}\t{{{','.join(row.sources)}}}\t"
         f"{{{','.join(map(str, row.propensities))}}}\t{_text(row.fallback)}\t"
-        f"{_text(row.reason)}\t{_text(row.device)}\t{row.took_us}\n"
+        f"{_text(row.reason)}\t{_text(row.device)}\t{row.took_us}\t"
+        f"{_text(row.context)}\n"
     )
 
 

@@ -11,7 +11,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import Store
+from catalog.models import Store, User
+from catalog.services.audit import audit_record
+from catalog.services.locks import wait_in_line
 from recommender.artifacts.manifest import Manifest
 from recommender.artifacts.writer import (
     artifact_remove,
@@ -19,7 +21,6 @@ from recommender.artifacts.writer import (
     artifacts_remove_orphans,
 )
 from recommender.models import Artifact, Run
-from recommender.services.locks import wait_in_line
 from recommender.services.training.trained import Trained
 
 # A run that is worse than the serving one by more than this share is held for a member.
@@ -144,7 +145,7 @@ def artifact_marks_update(*, artifact: Artifact, marks: Mapping[str, int]) -> No
     Artifact.objects.filter(pk=artifact.pk).update(manifest=artifact.manifest)
 
 
-def run_confirm(*, store: Store, run_id: int) -> Run:
+def run_confirm(*, store: Store, run_id: int, member: User | None = None) -> Run:
     """Publish a held run after all.
 
     Raises
@@ -161,10 +162,11 @@ def run_confirm(*, store: Store, run_id: int) -> Run:
         _switch(run.artifact)
         run.state = Run.State.PUBLISHED
         run.save(update_fields=["state"])
+        _decision_record(run, member, "model.confirm")
     return run
 
 
-def run_discard(*, store: Store, run_id: int) -> Run:
+def run_discard(*, store: Store, run_id: int, member: User | None = None) -> Run:
     """Drop a held run and its folder. Raises as `run_confirm` does."""
     with transaction.atomic():
         run = Run.objects.select_for_update().get(store=store, pk=run_id)
@@ -172,8 +174,21 @@ def run_discard(*, store: Store, run_id: int) -> Run:
             raise RunNotHeld(f"The run is {run.get_state_display().lower()}.")
         run.state = Run.State.REJECTED
         run.save(update_fields=["state"])
+        _decision_record(run, member, "model.discard")
     versions_tidy(store_id=store.pk, family=run.family)
     return run
+
+
+def _decision_record(run: Run, member: User | None, action: str) -> None:
+    audit_record(
+        store=run.store,
+        actor=member,
+        action=action,
+        subject=run.get_family_display(),
+        subject_key=str(run.pk),
+        before={"state": Run.State.HELD.label},
+        after={"state": run.get_state_display()},
+    )
 
 
 def _worse_than(trained: Trained, serving: Artifact | None) -> str:

@@ -50,8 +50,13 @@ def recommend(
     request: RecommendationRequest,
     placements: Sequence[PlacementRequest],
     log_impressions: bool = True,
+    by_position: bool = False,
 ) -> Page:
     """Answer the placements of a page; no product is shown twice on it.
+
+    The placements choose their products in the order given, or `by_position` in the order that the
+    members gave them, those of the same position in the order given. The answers stand in the order
+    given in both cases.
 
     One Valkey round trip, no query. A placement that the store doesn't have leaves a gap in the
     answers, named in `unknown`: a slug with a typing error must not empty the rest of the page.
@@ -76,13 +81,17 @@ def recommend(
     state = session_state(store_id=store_id, shopper_id=request.shopper_id)
     now_s = time.time()
     shown: set[int] = set()
-    answers = []
-    for placement, limit in chosen:
+    turns = list(range(len(chosen)))
+    if by_position:
+        turns.sort(key=lambda turn: chosen[turn][0].settings.position)
+    answers: dict[int, Recommendation] = {}
+    for turn in turns:
+        placement, limit = chosen[turn]
         recommendation = recommend_placement(
             runtime, placement, request, state, limit=limit, shown=shown, now_s=now_s
         )
         shown.update(recommendation.rows)
-        answers.append(recommendation)
+        answers[turn] = recommendation
         if log_impressions:
             ids = runtime.snapshot.product_ids
             IMPRESSIONS.append(
@@ -94,7 +103,8 @@ def recommend(
                     ids.take(np.array(recommendation.rows, np.int64)).tolist(),
                 )
             )
-    return Page(answers, unknown, runtime.snapshot, runtime.settings.signing_secret)
+    in_order = [answers[turn] for turn in range(len(chosen))]
+    return Page(in_order, unknown, runtime.snapshot, runtime.settings.signing_secret)
 
 
 def _runtime(store_id: int) -> StoreRuntime:

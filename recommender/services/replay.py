@@ -11,7 +11,8 @@ from uuid import uuid5
 from django.db import transaction
 
 from catalog.contract.events import EventDraft, events_judge
-from catalog.models import QuarantinedEvent, Store
+from catalog.models import QuarantinedEvent, Store, User
+from catalog.services.audit import audit_record
 from catalog.services.events import events_store
 from catalog.services.quarantine import payload_raw, sent_at_of
 from recommender.services.ingest import events_batch, id_namespace, of_shoppers
@@ -42,7 +43,12 @@ class _Round:
 
 
 def quarantine_replay(
-    *, store: Store, now: datetime, ids: Collection[int] | None = None, code: str | None = None
+    *,
+    store: Store,
+    now: datetime,
+    ids: Collection[int] | None = None,
+    code: str | None = None,
+    member: User | None = None,
 ) -> Replayed:
     """Judge the store's refused events again, and store the good ones as if they came just now.
 
@@ -51,7 +57,8 @@ def quarantine_replay(
     the rows between them, and an event that was stored counts once whatever happens: its id stays
     the same from replay to replay, also if the shop gave it none.
 
-    Rows and events of a round are committed together. Raises OperationalError or InterfaceError.
+    Rows and events of a round are committed together, the first with an entry in the audit log if
+    a member asked. Raises OperationalError or InterfaceError.
     """
     waiting = QuarantinedEvent.objects.filter(store=store, replayed_at=None).order_by("pk")
     if ids is not None:
@@ -66,6 +73,14 @@ def quarantine_replay(
             )
             if not rows:
                 return replayed
+            if member is not None and not last:
+                audit_record(
+                    store=store,
+                    actor=member,
+                    action="quarantine.replay",
+                    subject="One event" if ids is not None else code or "All refused events",
+                    before={"waiting": waiting.count()},
+                )
             last = rows[-1].pk
             good = _judge(store, rows, replayed)
             stored = events_store(store_id=store.pk, drafts=good.drafts, received_at=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -9,9 +10,11 @@ from operator import or_
 import numpy as np
 
 from catalog.models.events import EventType
+from recommender.engine.online.steering import price_range
 from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
 from recommender.serving.models import ServingModels, ShopperHistory
 from recommender.serving.request import RecommendationRequest
+from recommender.serving.rule_index import ActiveRules
 from recommender.serving.snapshot import CatalogSnapshot
 from recommender.serving.strategy import StrategyDocument
 from recommender.stores.session_state import SessionState
@@ -49,6 +52,14 @@ class Context:
         What may be shown to this shopper here, exclusions taken out.
     scope : bool[n_categories + 1] or None
         Categories that the strategy allows here; None allows all. See `allowed`.
+    prices : (lowest, highest) or None
+        What the strategy lets a product cost here, in minor units; None allows all.
+    handpicked_rows
+        The products of the strategy's own list, the first first.
+    seed
+        Of what this request leaves to chance.
+    rules
+        The merchant's rules that count here, None without any.
     """
 
     request: RecommendationRequest
@@ -66,13 +77,29 @@ class Context:
     history: ShopperHistory | None
     eligible: BoolArray
     scope: BoolArray | None = None
+    prices: tuple[int, int] | None = None
+    handpicked_rows: Sequence[int] = ()
+    seed: int = 0
+    rules: ActiveRules | None = None
 
     def allowed(self, rows: Int32Array) -> BoolArray:
         """Which of some snapshot rows may be shown."""
         kept = self.eligible.take(rows)
         if self.scope is not None:
             kept &= self.scope[self.snapshot.category_codes[rows]]
+        if self.prices is not None:
+            kept &= self.priced(rows)
+        if self.rules is not None and (by_rules := self.rules.allows(rows)) is not None:
+            kept &= by_rules
         return kept
+
+    def priced(self, rows: Int32Array) -> BoolArray:
+        """Which of some snapshot rows cost what the strategy's price band asks for."""
+        if self.prices is None:
+            return np.ones(len(rows), np.bool_)
+        lowest, highest = self.prices
+        costs = self.snapshot.price_minor.take(rows)
+        return (costs >= lowest) & (costs <= highest)
 
     def viewed_rows(self) -> list[int]:
         """Products looked at, oldest first, repetitions included."""
@@ -123,4 +150,16 @@ def category_scope(context: Context, strategy: StrategyDocument) -> BoolArray | 
         if paths:
             outside: BoolArray = ~reduce(or_, map(snapshot.categories_inside, paths))
             return outside
+    return None
+
+
+def price_scope(context: Context, strategy: StrategyDocument) -> tuple[int, int] | None:
+    """What the strategy's price band lets a product cost beside the first priced one in view."""
+    band = strategy.price_band
+    if band.kind == "none":
+        return None
+    for row in context.page_rows:
+        price = int(context.snapshot.price_minor[row])
+        if price > 0:
+            return price_range(price, band.kind, band.percent)
     return None

@@ -164,6 +164,9 @@ class ProfilesModel:
         Recent sales of every product, for `buy_again`.
     taste
         The `for_you` model.
+    orders : int32[n_shoppers, 3] or None
+    spend_minor : int64[n_shoppers, 3] or None
+        Within `segments.VALUE_DAYS` before the training; None in what an older release trained.
     """
 
     rows: RowMap
@@ -177,6 +180,8 @@ class ProfilesModel:
     repeat: RepeatModel
     demand: Float32Array
     taste: EaseModel
+    orders: Int32Array | None
+    spend_minor: Int64Array | None
     _folded: Recent[int, FoldedHistory]
 
     def history_of(self, shopper_hash: int) -> ShopperHistory | None:
@@ -295,6 +300,8 @@ def _profiles(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ProfilesMo
         repeat=RepeatModel(artifact["repeat_interval_days"], artifact["repeat_probability"]),
         demand=artifact["demand"],
         taste=EaseModel(artifact["ease_rows"], artifact["ease_weights"]),
+        orders=artifact.arrays.get("shopper_orders"),
+        spend_minor=artifact.arrays.get("shopper_spend"),
         _folded=Recent(FOLDED_BYTES // (2 * len(artifact["ease_rows"]) + 1_000)),
     )
 

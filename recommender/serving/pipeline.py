@@ -4,14 +4,16 @@
  2. read the shopper's recent state (one round trip)  `recommender.services.recommend`
  3. assign the experiment's variant, and with it
     the strategy version                              `ServingPlacement.choose`
- 4. eligibility                                       `_context`, `_eligible`
- 5. candidates from each source                       `_strategy_answer`
+ 4. eligibility, rules, category and price band,
+    what the page shows already                       `_context`, `_eligible`, `Context.allowed`
+ 5. candidates from each source                       `_found_answer`
  6. blend                                             `engine.online.blending`
- 7. diversity and caps                                `engine.online.diversity`
- 8. page de-duplication                               rows shown before are not eligible
- 9. minimum count: fallback chain, then an honest
-    empty answer with a reason code                   `_fill`
-10. cards, signed id, impression                      `recommender.services.recommend`
+ 7. minimum relevance, preference, boost and bury     `serving.strategy_steps`, `rule_steps`
+ 8. diversity and caps, places given to chance        `serving.strategy_steps`
+ 9. pins and reserved places                          `serving.rule_steps`
+10. minimum count: fallback chain or nothing, then an
+    honest empty answer with a reason code            `serving.filling`
+11. cards, signed id, impression                      `recommender.services.recommend`
 """
 
 from __future__ import annotations
@@ -24,22 +26,43 @@ import numpy as np
 from catalog.models.events import EventType
 from recommender.engine.id_map import stable_hash64
 from recommender.engine.online.blending import Blended, blend
-from recommender.engine.online.diversity import rerank
 from recommender.engine.online.eligibility import without_rows
-from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
-from recommender.serving.context import Context, category_scope
+from recommender.engine.types import BoolArray, Int32Array, Int64Array
+from recommender.selectors.serving_settings import PlacementSettings
+from recommender.serving.context import Context, category_scope, price_scope
 from recommender.serving.explanation import (
     Chosen,
     explain_answer,
+    explain_blend,
+    explain_candidates,
     explain_ineligible,
+    explain_places,
+    explain_unanswered,
 )
+from recommender.serving.filling import answer_filled
 from recommender.serving.placement import ServingPlacement
 from recommender.serving.request import MAX_LIMIT, Recommendation, RecommendationRequest
+from recommender.serving.rule_steps import (
+    rules_begin,
+    rules_explain_eligible,
+    rules_key,
+    rules_place,
+    rules_pool,
+    rules_scale,
+)
 from recommender.serving.runtime import ContextualAnswer, StoreRuntime
 from recommender.serving.signing import recommendation_id_new
 from recommender.serving.sources import SOURCES, Found
 from recommender.serving.strategy import ServingStrategy, StrategyDocument
-from recommender.serving.trace import Reason, Trace
+from recommender.serving.strategy_steps import (
+    DRAWN_FROM,
+    diversified,
+    explores,
+    price_band_explained,
+    slots_explored,
+    strategy_adjust,
+)
+from recommender.serving.trace import REASON_WORDS, Reason, Trace
 from recommender.stores.session_state import SessionState
 
 # Blended candidates that are kept.
@@ -58,6 +81,7 @@ def recommend_placement(
     limit: int | None,
     shown: set[int],
     now_s: float,
+    seed: int | None = None,
 ) -> Recommendation:
     """Answer one placement.
 
@@ -69,11 +93,15 @@ def recommend_placement(
         Products that placements before this one on the page show. Not changed.
     now_s
         Unix seconds.
+    seed
+        Of the places that the strategy gives to chance; None takes the recommendation's id, so that
+        each answer has its own and it can be repeated from the log.
     """
     started = perf_counter_ns()
     trace = Trace() if request.explain else None
     settings = placement.settings
     variant, strategy = placement.choose(request.shopper_id)
+    recommendation_id = recommendation_id_new(int(now_s * 1000))
     n_wanted = min(limit if limit is not None else settings.n_products, MAX_LIMIT)
     chosen: list[Chosen] = []
     fallback: str | None = None
@@ -83,7 +111,8 @@ def recommend_placement(
     elif not len(runtime.snapshot) or not runtime.snapshot.eligible.any():
         reason = Reason.EMPTY_CATALOG
     else:
-        context = _context(runtime, strategy, request, state, shown, int(now_s), trace)
+        context = _context(runtime, settings, strategy, request, state, shown, int(now_s), trace)
+        context.seed = recommendation_id.int if seed is None else seed
         chosen, reason = _strategy_answer(runtime, context, strategy, n_wanted, trace)
         n_minimum = min(settings.n_minimum, n_wanted)
         if len(chosen) >= n_minimum:
@@ -91,21 +120,32 @@ def recommend_placement(
         else:
             if not state.available and reason is Reason.UNKNOWN_SHOPPER:
                 reason = Reason.STATE_UNAVAILABLE
-            chosen, fallback = _fill(context, strategy.document, chosen, n_wanted, trace)
+            if settings.shows_nothing_below_minimum:
+                if trace is not None:
+                    trace.step("minimum", found=len(chosen), minimum=n_minimum)
+                    explain_unanswered(trace, request.why_not, _TOO_FEW)
+                chosen = []
+            else:
+                chosen, fallback = answer_filled(
+                    context, strategy.document, chosen, n_wanted, trace
+                )
+                chosen = rules_place(context, chosen, None, (), n_wanted, trace)
         if trace is not None:
             explain_answer(trace, context, chosen)
+    if trace is not None and reason in (Reason.PLACEMENT_PAUSED, Reason.EMPTY_CATALOG):
+        explain_unanswered(trace, request.why_not, REASON_WORDS[reason])
     return Recommendation(
-        recommendation_id=recommendation_id_new(int(now_s * 1000)),
+        recommendation_id=recommendation_id,
         placement_slug=settings.slug,
         placement_id=settings.placement_id,
         strategy_version_id=strategy.version_id,
         experiment=placement.experiment if variant is not None else None,
         variant=variant,
-        title=settings.title,
+        title=settings.title_for(request.locale),
         rows=[entry.row for entry in chosen],
         sources=[entry.source for entry in chosen],
         scores=[entry.score for entry in chosen],
-        propensities=[1.0] * len(chosen),
+        propensities=[entry.propensity for entry in chosen],
         fallback=fallback,
         reason=reason,
         took_us=(perf_counter_ns() - started) // 1000,
@@ -115,6 +155,7 @@ def recommend_placement(
 
 def _context(
     runtime: StoreRuntime,
+    settings: PlacementSettings,
     strategy: ServingStrategy,
     request: RecommendationRequest,
     state: SessionState,
@@ -159,6 +200,10 @@ def _context(
         eligible=snapshot.eligible,
     )
     context.scope = category_scope(context, strategy.document)
+    context.prices = price_scope(context, strategy.document)
+    if strategy.document.handpicked:
+        context.handpicked_rows = snapshot.rows_of_external(strategy.document.handpicked)
+    rules_begin(context, runtime.rules, settings)
     context.eligible = _eligible(context, strategy.document, shown, trace)
     return context
 
@@ -200,7 +245,7 @@ def _eligible(
     if exclude.purchased:
         excluded["bought"] = _bought_rows(context)
     rows = [row for part in excluded.values() for row in part]
-    mask = without_rows(snapshot.eligible, rows) if rows else snapshot.eligible
+    mask = without_rows(context.eligible, rows) if rows else context.eligible
     if trace is not None:
         scope = context.scope
         within = mask if scope is None else mask & scope[snapshot.category_codes]
@@ -210,7 +255,8 @@ def _eligible(
             eligible=int(within.sum()),
             excluded={why: len(part) for why, part in excluded.items() if part},
         )
-        explain_ineligible(trace, context, strategy, excluded)
+        explain_ineligible(trace, context, strategy, excluded, mask)
+        rules_explain_eligible(trace, context)
     return mask
 
 
@@ -245,7 +291,7 @@ def _strategy_answer(
         entries = tuple((each.row, each.score, each.source, each.because) for each in found)
         return entries, why_short
 
-    key = (strategy.version_id, n_wanted, context.category, *context.page_rows)
+    key = (strategy.version_id, n_wanted, context.category, rules_key(context), *context.page_rows)
     entries, reason = runtime.contextual.get(key, make)
     may_be_shown = context.eligible.item
     if all(may_be_shown(entry[0]) for entry in entries):
@@ -265,15 +311,21 @@ def _found_answer(
                 found=len(part.candidates),
                 reason=part.reason,
             )
-    blended = blend(
-        [
-            (name, weight, part.candidates)
-            for name, weight, part in zip(strategy.names, strategy.weights, found, strict=True)
-        ],
-        allowed=context.allowed,
-        limit=POOL,
-    )
-    chosen = _chosen(context, strategy, blended, n_wanted, trace)
+    parts = [
+        (name, weight, part.candidates)
+        for name, weight, part in zip(strategy.names, strategy.weights, found, strict=True)
+    ]
+    if trace is not None:
+        price_band_explained(context, found, trace)
+    pool = rules_pool(context, POOL)
+    blended = blend(parts, allowed=context.allowed, limit=pool)
+    if trace is not None:
+        explain_candidates(trace, context, parts)
+        explain_blend(trace, context, blended, limit=pool)
+    adjusted = strategy_adjust(context, strategy.document, blended, trace)
+    steered = rules_scale(context, adjusted, trace)
+    chosen = _chosen(context, strategy, steered, n_wanted, trace)
+    chosen = rules_place(context, chosen, steered, strategy.names, n_wanted, trace)
     return chosen, _why_short(found, blended)
 
 
@@ -297,11 +349,20 @@ def _chosen(
     if not len(blended):
         return []
     n_first = POOL_PER_PRODUCT * n_wanted
-    positions = _diverse(context, strategy.document, blended, n_first, n_wanted)
-    if len(positions) < n_wanted and n_first < len(blended):
-        positions = _diverse(context, strategy.document, blended, len(blended), n_wanted)
+    # What chance may put into a place is chosen with the rest, so that the caps hold for all of it.
+    explored = explores(context, strategy.document)
+    n_chosen = n_wanted * (1 + DRAWN_FROM) if explored else n_wanted
+    positions = diversified(context, strategy.document, blended, n_first, n_chosen)
+    if len(positions) < n_chosen and n_first < len(blended):
+        positions = diversified(context, strategy.document, blended, len(blended), n_chosen)
+    propensities = [1.0] * n_wanted
+    if explored:
+        positions, chances = slots_explored(
+            context, strategy.document, blended, positions, n_wanted=n_wanted, trace=trace
+        )
+        propensities = chances.tolist()
     if trace is not None:
-        _explain_places(context, strategy, blended, positions, trace)
+        explain_places(trace, context, strategy.document, blended, positions, n_wanted=n_wanted)
     names = strategy.names
     parts, because = blended.leading(positions)
     return [
@@ -313,116 +374,21 @@ def _chosen(
             {names[n]: (rank, share) for n, rank, share in blended.shares(position)}
             if trace is not None
             else None,
+            propensity,
         )
-        for position, row, score, part, start in zip(
+        for position, row, score, part, start, propensity in zip(
             positions.tolist(),
             blended.rows[positions].tolist(),
             blended.scores[positions].tolist(),
             parts,
             because,
+            propensities[: len(positions)],
             strict=True,
         )
     ]
 
 
-def _diverse(
-    context: Context, strategy: StrategyDocument, blended: Blended, n_looked_at: int, n_wanted: int
-) -> Int64Array:
-    """Step 7 on the best so many candidates: their positions in the order to show."""
-    rows = blended.rows[:n_looked_at]
-    snapshot = context.snapshot
-    by_brand = strategy.max_per_brand is not None
-    by_category = strategy.max_per_category is not None
-    return rerank(
-        np.arange(len(rows), dtype=np.int32),
-        blended.scores[:n_looked_at],
-        vectors=_vectors(context, rows) if strategy.diversity else None,
-        trade_off=strategy.diversity,
-        limit=n_wanted,
-        brand_codes=snapshot.brand_codes[rows] if by_brand else None,
-        max_per_brand=strategy.max_per_brand,
-        category_codes=snapshot.category_codes[rows] if by_category else None,
-        max_per_category=strategy.max_per_category,
-    )
-
-
-def _explain_places(
-    context: Context,
-    strategy: ServingStrategy,
-    blended: Blended,
-    positions: Int64Array,
-    trace: Trace,
-) -> None:
-    trace.step("blend", candidates=len(blended))
-    trace.step("diversity", trade_off=strategy.document.diversity, kept=len(positions))
-    kept = set(positions.tolist())
-    asked = set(context.snapshot.rows_of_external(context.request.why_not))
-    for position, row in enumerate(blended.rows.tolist()):
-        if row in asked and position not in kept:
-            trace.drop(
-                context.snapshot.external_ids[row],
-                "diversity",
-                f"place {position + 1} by score was not enough after diversity and caps",
-            )
-
-
-def _vectors(context: Context, rows: Int32Array) -> Float32Array | None:
-    """Content vectors of some snapshot rows, zero for products newer than the model."""
-    model = context.models.content
-    if model is None:
-        return None
-    in_model = model.rows.from_snapshot.take(rows)
-    vectors: Float32Array = model.vectors.take(in_model, axis=0, mode="clip")
-    if in_model.min() < 0:
-        vectors[in_model < 0] = 0
-    return vectors
-
-
-def _fill(
-    context: Context,
-    strategy: StrategyDocument,
-    chosen: list[Chosen],
-    n_wanted: int,
-    trace: Trace | None,
-) -> tuple[list[Chosen], str | None]:
-    """Step 9: fallback sources in their order until the answer is full."""
-    chosen = list(chosen)
-    first: str | None = None
-    taken = {entry.row for entry in chosen}
-    for name in strategy.fallback:
-        if len(chosen) >= n_wanted:
-            break
-        # Within the category in view, and then anywhere: an answer beats a category.
-        added = _fill_from(context, name, chosen, taken, n_wanted)
-        if len(chosen) < n_wanted and context.category is not None:
-            anywhere = replace(context, category=None)
-            added += _fill_from(anywhere, name, chosen, taken, n_wanted)
-        if added and first is None:
-            first = name
-        if trace is not None:
-            trace.step("fallback", source=name, added=added)
-    return chosen, first
-
-
-def _fill_from(
-    context: Context, name: str, chosen: list[Chosen], taken: set[int], n_wanted: int
-) -> int:
-    candidates = SOURCES[name].find(context).candidates
-    if not len(candidates):
-        return 0
-    added = 0
-    for position in context.allowed(candidates.rows).nonzero()[0].tolist():
-        if len(chosen) >= n_wanted:
-            break
-        row = int(candidates.rows[position])
-        if row not in taken:
-            taken.add(row)
-            score, because = float(candidates.scores[position]), int(candidates.because[position])
-            chosen.append(Chosen(row, score, name, because, None))
-            added += 1
-    return added
-
-
 _HIDE = int(EventType.HIDE_ITEM)
 _PURCHASE = int(EventType.PURCHASE)
 _NO_ROWS = np.empty(0, np.int32)
+_TOO_FEW = "fewer products than the placement's minimum, and then it shows nothing"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -30,6 +30,7 @@ from recommender.engine.types import Float32Array
 from recommender.selectors.catalog_rows import catalog_rows, catalog_rows_changed
 from recommender.selectors.serving_settings import (
     ExperimentSettings,
+    RuleSettings,
     StoreSettings,
     StoreVersions,
     store_settings,
@@ -38,6 +39,7 @@ from recommender.selectors.serving_settings import (
 from recommender.serving.models import ServingModels, bind_models, model_check
 from recommender.serving.placement import ServingExperiment, ServingPlacement, ServingVariant
 from recommender.serving.recent import Recent
+from recommender.serving.rule_index import ServingRules, rules_compile
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 from recommender.serving.strategy import InvalidStrategyError, ServingStrategy, strategy_parse
 from recommender.serving.trace import Reason
@@ -74,6 +76,7 @@ class StoreRuntime:
     catalog_version: int
     event_weights: Float32Array = field(default_factory=lambda: event_weight_table({}))
     contextual: ContextualAnswers = field(default_factory=lambda: Recent(N_CONTEXTUAL))
+    rules: ServingRules | None = None
     refused: Mapping[tuple[str, str], float] = field(default_factory=dict)
     known_updates: dict[int, int] = field(default_factory=dict)
 
@@ -183,7 +186,7 @@ class Runtimes:
                 after = replace(after, contextual=Recent(N_CONTEXTUAL))
         if refused != after.refused:
             after = replace(after, refused=refused)
-        self._stores[store_id] = after
+        self._stores[store_id] = _with_rules(after, before)
 
     def _load_store(self, store_id: int, versions: StoreVersions) -> None:
         current = store_settings(store_id=store_id)
@@ -207,6 +210,7 @@ class Runtimes:
             artifacts=artifacts,
             models=bind_models(artifacts, snapshot),
             refused=refused,
+            rules=runtime_rules(runtime),
         )
 
     def _artifacts(
@@ -242,6 +246,43 @@ class Runtimes:
         return artifacts, refused
 
 
+def runtime_rules(
+    runtime: StoreRuntime, stored: Sequence[RuleSettings] | None = None
+) -> ServingRules | None:
+    """The rules of a store on its catalog; others than it has, to try them. Those that can't serve
+    are reported and left out."""
+    current = runtime.settings
+    rules = rules_compile(
+        current.rules if stored is None else stored,
+        current.segments,
+        runtime.snapshot,
+        placements=[placement.slug for placement in current.placements],
+        time_zone=current.time_zone,
+        now_s=time.time(),
+    )
+    for problem in rules.problems if rules is not None and stored is None else ():
+        log.warning(
+            "rule left out",
+            store_id=current.store_id,
+            rule_id=problem.rule_id,
+            rule=problem.name,
+            reason=problem.words,
+        )
+    return rules
+
+
+def _with_rules(after: StoreRuntime, before: StoreRuntime) -> StoreRuntime:
+    """Rules follow the settings, the catalog and, once an hour, the ages of products."""
+    same = after.settings is before.settings and after.snapshot is before.snapshot
+    if same and (before.rules is None or not before.rules.is_stale(time.time())):
+        return after
+    rules = runtime_rules(after)
+    if rules is None and before.rules is None:
+        return after
+    # Kept answers are kept under the ids of rules, whose text may have changed.
+    return replace(after, rules=rules, contextual=Recent(N_CONTEXTUAL))
+
+
 def event_weight_table(weights: Mapping[str, float]) -> Float32Array:
     """Event weights by the number of the type, float32[256]; 0 for types without one."""
     table = np.zeros(256, np.float32)
@@ -256,7 +297,9 @@ def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
     for placement in current.placements:
         try:
             strategy = ServingStrategy(
-                placement.strategy_version_id, strategy_parse(placement.document)
+                placement.strategy_version_id,
+                strategy_parse(placement.document),
+                exclude=placement.exclude,
             )
         except InvalidStrategyError as error:
             log.error("strategy refused", placement=placement.slug, error=str(error))
@@ -264,14 +307,16 @@ def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
         experiment = None
         if placement.experiment is not None:
             try:
-                experiment = _experiment(placement.experiment)
+                experiment = _experiment(placement.experiment, exclude=placement.exclude)
             except (InvalidStrategyError, InvalidInputError) as error:
                 log.error("experiment refused", key=placement.experiment.key, error=str(error))
         placements[placement.slug] = ServingPlacement(placement, strategy, experiment)
     return placements
 
 
-def _experiment(stored: ExperimentSettings) -> ServingExperiment:
+def _experiment(
+    stored: ExperimentSettings, *, exclude: Mapping[str, bool] | None
+) -> ServingExperiment:
     return ServingExperiment(
         experiment_id=stored.experiment_id,
         key=stored.key,
@@ -281,7 +326,9 @@ def _experiment(stored: ExperimentSettings) -> ServingExperiment:
             ServingVariant(
                 each.variant_id,
                 each.key,
-                ServingStrategy(each.strategy_version_id, strategy_parse(each.document)),
+                ServingStrategy(
+                    each.strategy_version_id, strategy_parse(each.document), exclude=exclude
+                ),
             )
             for each in stored.variants
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,9 +14,12 @@ import orjson
 
 from catalog.money import price_text
 from recommender.engine.online.eligibility import eligible_items
-from recommender.engine.types import BoolArray, Int32Array, Int64Array
+from recommender.engine.online.rules import ProductColumns
+from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
 from recommender.selectors.catalog_rows import ProductRow
+from recommender.serving.facets import FacetSets
 from recommender.serving.recent import Recent
+from recommender.serving.rules import AVAILABILITIES
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -73,10 +77,20 @@ class CatalogSnapshot:
         Available, not hidden, priced, not deleted.
     price_minor : int64[n]
         -1 without a price.
+    list_price_minor : int64[n]
+        What it cost before; 0 if unknown.
     published_at_s : int64[n]
         Unix seconds, 0 if unknown.
     brand_codes, category_codes : int32[n]
         -1 if empty.
+    stock : int32[n]
+        -1 if unknown.
+    margin_percent : float32[n]
+        Of the price, NaN if unknown.
+    availability : int8[n]
+        Place in `AVAILABILITIES`, -1 for another.
+    facet_sets : int32[n]
+        The tags and attributes: see `FacetSets`.
     cards : list[bytes]
         JSON object of each product without its closing brace.
     newest_update_us
@@ -86,19 +100,26 @@ class CatalogSnapshot:
     product_ids: Int64Array
     eligible: BoolArray
     price_minor: Int64Array
+    list_price_minor: Int64Array
     published_at_s: Int64Array
     brand_codes: Int32Array
     category_codes: Int32Array
+    stock: Int32Array
+    margin_percent: Float32Array
+    availability: npt.NDArray[np.int8]
+    facet_sets: Int32Array
     external_ids: list[str]
     cards: list[bytes]
     row_of_external: dict[str, int]
     brands: Codes
     categories: Codes
+    facets: FacetSets
     newest_update_us: int
     _sorted_ids: Int64Array
     _sorted_rows: Int32Array
     _inside: Recent[str, BoolArray] = field(default_factory=lambda: Recent(N_CATEGORIES))
     _newest_first: Int32Array | None = None
+    _on_sale: Int32Array | None = None
 
     def __len__(self) -> int:
         return len(self.product_ids)
@@ -110,14 +131,20 @@ class CatalogSnapshot:
             product_ids=np.empty(0, np.int64),
             eligible=np.empty(0, np.bool_),
             price_minor=np.empty(0, np.int64),
+            list_price_minor=np.empty(0, np.int64),
             published_at_s=np.empty(0, np.int64),
             brand_codes=np.empty(0, np.int32),
             category_codes=np.empty(0, np.int32),
+            stock=np.empty(0, np.int32),
+            margin_percent=np.empty(0, np.float32),
+            availability=np.empty(0, np.int8),
+            facet_sets=np.empty(0, np.int32),
             external_ids=[],
             cards=[],
             row_of_external={},
             brands=Codes(),
             categories=Codes(),
+            facets=FacetSets(),
             newest_update_us=0,
             _sorted_ids=np.empty(0, np.int64),
             _sorted_rows=np.empty(0, np.int32),
@@ -168,6 +195,27 @@ class CatalogSnapshot:
             self._newest_first = rows[order].astype(np.int32)
         return self._newest_first
 
+    def on_sale(self) -> Int32Array:
+        """Eligible products that cost less than before, the largest share off first, ties by row."""
+        if self._on_sale is None:
+            rows = np.flatnonzero(self.eligible & (self.list_price_minor > self.price_minor))
+            left = self.price_minor[rows] / self.list_price_minor[rows]
+            self._on_sale = rows[np.argsort(left, kind="stable")].astype(np.int32)
+        return self._on_sale
+
+    def columns(self) -> ProductColumns:
+        """What the targets of rules look at."""
+        return ProductColumns(
+            price_minor=self.price_minor,
+            published_at_s=self.published_at_s,
+            brand_codes=self.brand_codes,
+            category_codes=self.category_codes,
+            stock=self.stock,
+            margin_percent=self.margin_percent,
+            availability=self.availability,
+            facet_sets=self.facet_sets,
+        )
+
     def card(self, row: int) -> dict[str, Any]:
         """The product card as a dictionary."""
         card: dict[str, Any] = orjson.loads(self.cards[row] + b"}")
@@ -207,30 +255,55 @@ def snapshot_apply(before: CatalogSnapshot, rows: list[ProductRow]) -> CatalogSn
     product_ids[places] = [row.product_id for row in rows]
     price_minor = _grown(before.price_minor, n_after)
     price_minor[places] = [-1 if row.price_minor is None else row.price_minor for row in rows]
+    list_price_minor = _grown(before.list_price_minor, n_after)
+    list_price_minor[places] = [row.list_price_minor or 0 for row in rows]
     published_at_s = _grown(before.published_at_s, n_after)
     published_at_s[places] = [row.published_at_s or 0 for row in rows]
     brand_codes = _grown(before.brand_codes, n_after)
     brand_codes[places] = [before.brands.encode(row.brand) for row in rows]
     category_codes = _grown(before.category_codes, n_after)
     category_codes[places] = [before.categories.encode(row.category_path) for row in rows]
+    stock = _grown(before.stock, n_after)
+    stock[places] = [-1 if row.stock_count is None else max(row.stock_count, 0) for row in rows]
+    margin_percent = _grown(before.margin_percent, n_after)
+    margin_percent[places] = [_margin_percent(row) for row in rows]
+    availability = _grown(before.availability, n_after)
+    availability[places] = [_AVAILABILITY_CODES.get(row.availability, -1) for row in rows]
+    facet_sets = _grown(before.facet_sets, n_after)
+    facet_sets[places] = [before.facets.encode(row.tags, row.attributes) for row in rows]
     order = np.argsort(product_ids, kind="stable")
     newest = max(row.updated_at_us for row in rows)
     return CatalogSnapshot(
         product_ids=product_ids,
         eligible=eligible,
         price_minor=price_minor,
+        list_price_minor=list_price_minor,
         published_at_s=published_at_s,
         brand_codes=brand_codes,
         category_codes=category_codes,
+        stock=stock,
+        margin_percent=margin_percent,
+        availability=availability,
+        facet_sets=facet_sets,
         external_ids=external_ids,
         cards=cards,
         row_of_external=row_of_external,
         brands=before.brands,
         categories=before.categories,
+        facets=before.facets,
         newest_update_us=max(newest, before.newest_update_us),
         _sorted_ids=product_ids[order],
         _sorted_rows=order.astype(np.int32),
     )
+
+
+def _margin_percent(row: ProductRow) -> float:
+    if row.margin_minor is None or not row.price_minor:
+        return math.nan
+    return 100 * row.margin_minor / row.price_minor
+
+
+_AVAILABILITY_CODES = {name: code for code, name in enumerate(AVAILABILITIES)}
 
 
 def _card(row: ProductRow) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from catalog.models.events import EventType
-from recommender.engine.online.blending import blend
+from recommender.engine.online.blending import blend, scale_by_rank
 from recommender.engine.online.eligibility import allowed_rows, keep
 from recommender.engine.online.fold_in import ease_add_session
 from recommender.engine.online.neighbours import expand_neighbours
@@ -214,10 +214,35 @@ def bestsellers(context: Context) -> Found:
 
 
 def new_arrivals(context: Context) -> Found:
-    rows = _first_allowed(context, context.snapshot.newest_first())
-    # One step of score per place: only the order means something.
+    return Found(_by_place(_first_allowed(context, context.snapshot.newest_first())))
+
+
+def on_sale(context: Context) -> Found:
+    """Within the category in view first, as the charts."""
+    ranking = context.snapshot.on_sale()
+    path = context.category if context.request.query is None else None
+    while path:
+        inside = context.snapshot.categories_inside(path)
+        rows = ranking[inside[context.snapshot.category_codes[ranking]]]
+        rows = _first_allowed(context, rows)
+        if len(rows):
+            return Found(_by_place(rows))
+        path = path.rpartition(CATEGORY_SEPARATOR)[0]
+    return Found(_by_place(_first_allowed(context, ranking)))
+
+
+def handpicked(context: Context) -> Found:
+    """In their order, and nearly alike: the second of two counts no less than of a hundred."""
+    rows = np.array(context.handpicked_rows, np.int32)
+    return Found(
+        Candidates(rows, scale_by_rank(np.empty(len(rows), np.float32)), no_reasons(len(rows)))
+    )
+
+
+def _by_place(rows: Int32Array) -> Candidates:
+    """One step of score per place: only the order means something."""
     scores = np.arange(len(rows), 0, -1, dtype=np.float32)
-    return Found(Candidates(rows, scores, no_reasons(len(rows))))
+    return Candidates(rows, scores, no_reasons(len(rows)))
 
 
 def recently_viewed(context: Context) -> Found:
@@ -326,6 +351,7 @@ SOURCES: dict[str, Source] = {
         Source("trending", "Trending", "What is taking off now?", "", False, trending),
         Source("bestsellers", "Bestsellers", "What always sells?", "", False, bestsellers),
         Source("new_arrivals", "New arrivals", "What is new?", "", False, new_arrivals),
+        Source("on_sale", "On sale", "What costs less than it did?", "", False, on_sale),
         Source(
             "recently_viewed",
             "Recently viewed",
@@ -334,5 +360,6 @@ SOURCES: dict[str, Source] = {
             False,
             recently_viewed,
         ),
+        Source("handpicked", "Handpicked", "What do you say?", "", False, handpicked),
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -18,16 +19,22 @@ SOURCE_NAMES = (
     "bestsellers",
     "buy_again",
     "new_arrivals",
+    "on_sale",
     "recently_viewed",
+    "handpicked",
 )
 # Those that start from the products in view and know nothing of the shopper.
 CONTEXTUAL_SOURCES = frozenset({"bought_together", "also_viewed", "similar_content"})
 # Those that start from what the last training knows of the shopper.
 HISTORY_SOURCES = frozenset({"for_you", "buy_again"})
-FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals")
+FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals", "on_sale")
+# More than this would be a shop window that nobody keeps up by hand.
+MAX_HANDPICKED = 100
+MAX_EXPLORATION = 0.3
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Cap = Annotated[int, msgspec.Meta(ge=1, le=100)]
+ProductId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 
 class InvalidStrategyError(ValueError):
@@ -49,6 +56,24 @@ class Exclusions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     viewed: bool = False
 
 
+class PriceBand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a product may cost, in per cent of the product in view.
+
+    "same" is at most so much cheaper or dearer, "up" dearer by at most so much, "down" cheaper by at
+    most so much. Without a priced product in view nothing is asked.
+    """
+
+    kind: Literal["none", "same", "up", "down"] = "none"
+    percent: Annotated[int, msgspec.Meta(ge=1, le=500)] = 20
+
+
+class Preference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is moved up among the candidates. Strength 0 changes nothing."""
+
+    kind: Literal["none", "fresh", "popular"] = "none"
+    strength: Share = 0.3
+
+
 class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a placement does.
 
@@ -67,15 +92,34 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         See `Exclusions`.
     fallback
         Sources that fill an answer below the placement's minimum, in this order.
+    price_band, prefer
+        See `PriceBand` and `Preference`.
+    exploration
+        Share of the slots, 0 to 0.3, that show something from further down, by chance.
+    minimum_relevance
+        Candidates that score less than this share of the best one are left out.
+    handpicked
+        The shop's ids of the products that the source of this name shows, the first first.
     """
 
-    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=12)]
+    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=13)]
     diversity: Share = 0.2
     max_per_brand: Cap | None = None
     max_per_category: Cap | None = None
     category: Literal["any", "same", "other"] = "any"
     exclude: Exclusions = Exclusions()
     fallback: tuple[str, ...] = ("trending", "bestsellers")
+    price_band: PriceBand = PriceBand()
+    prefer: Preference = Preference()
+    exploration: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_EXPLORATION)] = 0.0
+    minimum_relevance: Share = 0.0
+    handpicked: Annotated[tuple[ProductId, ...], msgspec.Meta(max_length=MAX_HANDPICKED)] = ()
+
+
+# Fields that documents didn't have from the start. While they say nothing they are no part of the
+# digest, so that a document has the digest that it was stored with.
+_LATER_FIELDS = ("price_band", "prefer", "exploration", "minimum_relevance", "handpicked")
+_PLAIN = StrategyDocument(sources=(SourceWeight("bestsellers", 1.0),))
 
 
 class ServingStrategy:
@@ -88,7 +132,8 @@ class ServingStrategy:
     needs_history
         Whether anything in it looks at what the shopper did before this session.
     contextual
-        Whether its sources look at nothing but what is in view.
+        Whether its answer follows from what is in view and the models alone, so that it is the same
+        for everybody: no other sources, no prices, no dates, no chance.
     needs_events
         Whether anything looks at the recent events when products are in view.
     """
@@ -103,20 +148,36 @@ class ServingStrategy:
         "weights",
     )
 
-    def __init__(self, version_id: int, document: StrategyDocument) -> None:
+    def __init__(
+        self,
+        version_id: int,
+        document: StrategyDocument,
+        *,
+        exclude: Mapping[str, bool] | None = None,
+    ) -> None:
+        """`exclude` is what a placement says otherwise than the document, by exclusion."""
+        if exclude:
+            changed = msgspec.structs.replace(document.exclude, **exclude)
+            document = msgspec.structs.replace(document, exclude=changed)
         self.version_id = version_id
         self.document = document
         self.names = [entry.source for entry in document.sources]
         self.weights = [entry.weight for entry in document.sources]
-        self.contextual = CONTEXTUAL_SOURCES.issuperset(self.names)
+        from_view = CONTEXTUAL_SOURCES.issuperset(self.names)
+        self.contextual = (
+            from_view
+            and document.price_band.kind == "none"
+            and document.prefer.kind == "none"
+            and not document.exploration
+        )
         asked = {*self.names, *document.fallback}
-        exclude = document.exclude
-        self.needs_events = exclude.viewed or exclude.purchased or not self.contextual
-        self.needs_history = document.exclude.purchased or not asked.isdisjoint(HISTORY_SOURCES)
+        exclude_by = document.exclude
+        self.needs_events = exclude_by.viewed or exclude_by.purchased or not from_view
+        self.needs_history = exclude_by.purchased or not asked.isdisjoint(HISTORY_SOURCES)
 
 
-def strategy_parse(document: dict[str, Any]) -> StrategyDocument:
-    """Read a stored or submitted document.
+def strategy_parse(document: Mapping[str, Any]) -> StrategyDocument:
+    """Read a stored or submitted document. Those of earlier versions of Vitrine are read as well.
 
     Raises
     ------
@@ -127,17 +188,26 @@ def strategy_parse(document: dict[str, Any]) -> StrategyDocument:
         parsed = msgspec.convert(document, StrategyDocument)
     except msgspec.ValidationError as error:
         raise InvalidStrategyError(str(error)) from error
-    for entry in parsed.sources:
-        if entry.source not in SOURCE_NAMES:
-            raise InvalidStrategyError(f"There is no source {entry.source!r}")
+    names = [entry.source for entry in parsed.sources]
+    for name in names:
+        if name not in SOURCE_NAMES:
+            raise InvalidStrategyError(f"There is no source {name!r}")
     for name in parsed.fallback:
         if name not in FALLBACK_NAMES:
             raise InvalidStrategyError(
                 f"{name!r} can't be a fallback; choose of {', '.join(FALLBACK_NAMES)}"
             )
+    if "handpicked" in names and not parsed.handpicked:
+        raise InvalidStrategyError("The source 'handpicked' needs at least one product")
+    if parsed.price_band.kind in ("same", "down") and parsed.price_band.percent > 100:
+        raise InvalidStrategyError("Nothing is cheaper by more than 100 %")
     return parsed
 
 
 def strategy_digest(document: StrategyDocument) -> str:
-    """SHA-256 of the canonical form: equal documents have equal digests."""
-    return hashlib.sha256(msgspec.json.encode(document, order="deterministic")).hexdigest()
+    """SHA-256 of the canonical form, fields in their order: equal documents have equal digests."""
+    said = msgspec.to_builtins(document)
+    for name in _LATER_FIELDS:
+        if getattr(document, name) == getattr(_PLAIN, name):
+            del said[name]
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

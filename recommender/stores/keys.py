@@ -13,3 +13,8 @@ def session_key(store_id: int, shopper_external_id: str) -> str:
 def limit_key(name: str, window: int) -> str:
     """How often somebody called in a window of time. A number."""
     return f"{PREFIX}:limit:{name}:{window}"
+
+
+def price_tag_key(store_id: int, token: str, part: str) -> str:
+    """A price tag that is being worked out: its job, or how far it is. JSON."""
+    return f"{PREFIX}:{store_id}:price-tag:{token}:{part}"

@@ -115,6 +115,13 @@
     if (polled && (document.hidden || polled.closest("[data-paused]"))) event.preventDefault();
   });
 
+  // One box ticks all of a page.
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset.checkAll;
+    if (!name) return;
+    for (const box of document.querySelectorAll(`input[type=checkbox][name="${name}"]`)) box.checked = event.target.checked;
+  });
+
   // Filters apply as soon as they are chosen; the button is for those without this script.
   document.addEventListener("change", (event) => {
     if (event.target.matches("[data-submits]")) event.target.form.requestSubmit();

@@ -160,6 +160,7 @@
         cart: given("cart").length ? ids("cart") : undefined,
         exclude: ids("exclude"),
         placements: elements.map((element) => ({ slug: slug(element), limit: +element.getAttribute("limit") || undefined })),
+        order: "position",
         locale: lang,
         device: innerWidth < 640 ? "mobile" : "desktop",
       }, { signal: AbortSignal.timeout(6000) });

@@ -33,16 +33,25 @@ class Shop:
     held: Run
     active: Run
 
-    def addresses(self) -> list[str]:
-        """Every page of the store that can be opened with GET."""
+    def pages(self) -> list[str]:
+        """Every page of the store that every member can open with GET."""
         base = f"/console/{self.store.slug}"
         return [
             f"{base}/overview/",
-            f"{base}/overview/events/",
             f"{base}/catalog/",
             f"{base}/catalog/{self.products[0].pk}/",
+            f"{base}/catalog/imports/",
             f"{base}/placements/",
             f"{base}/placements/{self.placement.slug}/",
+            f"{base}/strategies/",
+            f"{base}/strategies/new/",
+            f"{base}/strategies/{self.placement.slug}/",
+            f"{base}/campaigns/",
+            f"{base}/campaigns/new/",
+            f"{base}/segments/",
+            f"{base}/segments/new/",
+            f"{base}/configuration/",
+            f"{base}/radar/",
             f"{base}/events/",
             f"{base}/models/",
             f"{base}/models/{self.serving.pk}/",
@@ -52,7 +61,25 @@ class Shop:
             f"{base}/shoppers/",
             f"{base}/shoppers/{self.shoppers[0].pk}/",
             f"{base}/settings/",
+            f"{base}/members/",
         ]
+
+    def editor_pages(self) -> list[str]:
+        """Those that only owners and merchants can open."""
+        base = f"/console/{self.store.slug}"
+        return [
+            f"{base}/catalog/imports/new/",
+            f"{base}/placements/new/",
+            f"{base}/placements/{self.placement.slug}/edit/",
+            f"{base}/strategies/{self.placement.slug}/edit/",
+            f"{base}/audit/",
+        ]
+
+    def addresses(self) -> list[str]:
+        """The pages of every member, and the parts of pages that are fetched by themselves."""
+        base = f"/console/{self.store.slug}"
+        parts = ("overview/events/", "preview/", "preview/products/", "preview/shoppers/")
+        return [*self.pages(), *(f"{base}/{part}" for part in parts)]
 
 
 @pytest.fixture

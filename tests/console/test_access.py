@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -72,7 +74,7 @@ def test_an_anonymous_visitor_is_sent_to_the_login_page_and_back(
     for address in shop.addresses():
         answer = client.get(address)
         assert answer.status_code == 302
-        assert answer.headers["Location"] == f"/console/login/?next={address}"
+        assert answer.headers["Location"] == f"/console/login/?next={quote(address)}"
 
 
 def test_an_anonymous_visitor_changes_nothing(shop: Shop, client: Client) -> None:

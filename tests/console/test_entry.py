@@ -45,7 +45,7 @@ def test_somebody_without_a_store_is_told_what_to_do(client: Client, store: Stor
     answer = client.get("/console/")
     assert answer.status_code == 200
     content = answer.content.decode()
-    assert "Ask the owner of your store" in content
+    assert "Ask an owner of your store for an invitation" in content
     assert store.name not in content
 
 

@@ -1,4 +1,4 @@
-"""Placements in words; the snippet, keys and members."""
+"""Placements in words; the snippet and keys."""
 
 from __future__ import annotations
 
@@ -141,15 +141,6 @@ def test_a_revoked_key_stops_and_says_when(
     assert "is revoked" in page
     assert "The snippet needs a publishable key." in page
     assert api_key_resolve(publishable_key) is None
-
-
-def test_members_are_listed_with_what_they_may_do(
-    shop: Shop, client: Client, member_client: MemberClient
-) -> None:
-    member_client(shop.store, Member.Role.VIEWER)
-    text = text_of(client, "/console/corner/settings/")
-    assert "viewer-corner@shop.example Viewer Look" in text
-    assert "owner-corner@shop.example Owner you Everything, with keys" in text
 
 
 def test_a_viewer_sees_no_button_for_keys(shop: Shop, member_client: MemberClient) -> None:

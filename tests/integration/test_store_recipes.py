@@ -6,11 +6,8 @@ import pytest
 
 from catalog.models import Store
 from recommender.models import Placement, StrategyVersion
-from recommender.services.strategies import (
-    RECIPES,
-    store_recipes_install,
-    strategy_version_create,
-)
+from recommender.services.recipes import RECIPES
+from recommender.services.strategies import store_recipes_install, strategy_version_create
 from recommender.serving.strategy import InvalidStrategyError, strategy_parse
 
 

@@ -247,7 +247,11 @@ def test_the_trace_says_where_a_product_came_from_and_why_another_is_missing(
     milk = trace.products["milk"]
     assert (milk["source"], milk["because"]) == ("bought_together", "muesli")
     assert milk["parts"]["bought_together"]["rank"] == 1
-    assert trace.dropped["honey"] == {"step": "eligibility", "why": "in the cart"}
+    assert trace.dropped["honey"] == {
+        "step": "eligibility",
+        "why": "it is in the cart",
+        "causes": ["in the cart"],
+    }
     assert trace.dropped["no-such-thing"]["step"] == "catalog"
 
 

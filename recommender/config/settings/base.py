@@ -180,5 +180,10 @@ REDIS_URL = ENV.redis_url
 BROKER_URL = ENV.broker_url
 ARTIFACT_DIR = ENV.artifacts_dir
 
+# Product feeds: uploads and fetched files until they are imported.
+IMPORT_DIR = ENV.imports_dir
+IMPORT_MAX_BYTES = ENV.import_max_mb * 1024 * 1024
+IMPORT_ALLOWED_HOSTS = ENV.import_allowed_hosts
+
 LOGGING_CONFIG = None
 logging_configuration(level=ENV.log_level)

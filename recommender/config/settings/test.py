@@ -16,5 +16,6 @@ STORAGES = {
 # WhiteNoise wants a folder that exists; the live server finds the files by itself.
 STATIC_ROOT = BASE_DIR / "static"  # noqa: F405
 ARTIFACT_DIR = Path(tempfile.gettempdir()) / f"vitrine-test-artifacts-{os.getpid()}"
+IMPORT_DIR = Path(tempfile.gettempdir()) / f"vitrine-test-imports-{os.getpid()}"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 AXES_ENABLED = False

@@ -9,9 +9,9 @@ import structlog
 from django.db import DatabaseError
 from django.utils import timezone
 
+from catalog.services.locks import turn
 from recommender.engine.errors import EngineError
 from recommender.models import Run
-from recommender.services.locks import turn
 from recommender.services.publishing import artifact_publish
 from recommender.services.training.content import train_content
 from recommender.services.training.item_similarity import train_item_similarity

@@ -18,12 +18,12 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from catalog.models import Store
+from catalog.services.locks import turn
 from recommender.artifacts.manifest import ArtifactError
 from recommender.artifacts.writer import artifact_folder
 from recommender.engine.errors import EngineError
 from recommender.models import Artifact, Run
 from recommender.selectors.training_increments import events_waiting
-from recommender.services.locks import turn
 from recommender.services.publishing import (
     artifact_marks_update,
     increment_failed,

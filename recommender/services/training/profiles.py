@@ -22,6 +22,7 @@ from recommender.engine.types import (
     ShopperHistory,
 )
 from recommender.engine.weighting import time_decay
+from recommender.selectors.shopper_spending import shopper_spending
 from recommender.selectors.training_data import TrainingEvents
 from recommender.services.training.trained import (
     NotEnoughData,
@@ -65,6 +66,9 @@ def train_profiles(data: TrainingData, report: Report) -> Trained:
     quality = _quality(data, telling)
     report("Histories", 0.5)
     learned = _Learned(telling, data, now_s=data.newest_s)
+    spending = shopper_spending(
+        store_id=data.store_id, now_s=data.now_s, shopper_ids=data.shoppers.shopper_ids
+    )
     report("Storing", 0.95)
     history, repeat = learned.history, learned.repeat
     return Trained(
@@ -76,6 +80,8 @@ def train_profiles(data: TrainingData, report: Report) -> Trained:
             "history_weights": history.weights,
             "history_counts": history.counts,
             "history_last_at_s": history.last_at_s,
+            "shopper_orders": spending.orders,
+            "shopper_spend": spending.spend_minor,
             "repeat_interval_days": repeat.interval_days,
             "repeat_probability": repeat.repeat_probability,
             "demand": learned.demand,

@@ -11,6 +11,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from catalog.models import Store, User
+from catalog.services.audit import audit_record
 from recommender.models import Run
 
 # A running run touches its row at every step; no step of a supported store takes longer than this.
@@ -36,19 +37,28 @@ def run_request(
     runs_bury_dead(store=store)
     try:
         with transaction.atomic():
-            return Run.objects.create(
+            run = Run.objects.create(
                 store=store,
                 family=Run.Family(family),
                 trigger=trigger,
                 requested_by=requested_by,
                 heartbeat_at=timezone.now(),
             )
+            if requested_by is not None:
+                audit_record(
+                    store=store,
+                    actor=requested_by,
+                    action="model.retrain",
+                    subject=Run.Family(family).label,
+                    subject_key=str(run.pk),
+                )
     except IntegrityError as error:
         active = Run.objects.filter(
             store=store, family=family, state__in=(Run.State.QUEUED, Run.State.RUNNING)
         ).first()
         since = f" since {active.queued_at:%H:%M} UTC" if active else ""
         raise RunActive(f"{Run.Family(family).label}: a run is active{since}.") from error
+    return run
 
 
 def runs_bury_dead(*, store: Store) -> int:
