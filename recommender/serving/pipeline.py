@@ -276,7 +276,7 @@ def _strategy_answer(
     n_wanted: int,
     trace: Trace | None,
 ) -> tuple[list[Chosen], Reason]:
-    """Steps 5 to 7: what the strategy itself finds, best first, and why it may be short.
+    """Steps 5 to 9: what strategy and rules find, in the order to show, and why it may be short.
 
     What only depends on the products in view is the same for everybody, and popular products are
     looked at often. Whoever may not see a product of the answer gets one of their own.

@@ -162,12 +162,11 @@ def _reserved(
     wanted = rule.effect.slots
     rows = np.fromiter(by_row, np.int32, len(by_row)) if blended is None else blended.rows
     places = active.means(rule, rows).nonzero()[0]
-    found = [(place, row) for place, row in zip(places.tolist(), rows[places].tolist(), strict=True)
-             if row not in taken][:wanted]  # fmt: skip
-    new = [place for place, row in found if row not in by_row]
+    meant = dict(zip(rows[places].tolist(), places.tolist(), strict=True))
+    mine = [row for row in meant if row not in taken][:wanted]
+    new = [meant[row] for row in mine if row not in by_row]
     if blended is not None and new:
         _add_blended(by_row, blended, np.array(new, np.int64), names)
-    mine = [row for _, row in found]
     if len(mine) < wanted:
         mine += _bestsellers(context, active, rule, taken.union(mine), by_row, wanted - len(mine))
     return mine
