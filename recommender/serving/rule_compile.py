@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.engine.online.rules import (
-    OPEN,
-    Does,
-    Effect,
-    RelativeTarget,
-    Span,
-    StaticTarget,
-)
+from recommender.engine.online.rule_targets import OPEN, RelativeTarget, Span, StaticTarget
+from recommender.engine.online.rules import Does, Effect
 from recommender.engine.types import BoolArray, Int32Array
 from recommender.selectors.serving_settings import RuleSettings
 from recommender.serving.rules import (

@@ -18,14 +18,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from recommender.engine.online.rules import (
-    Combined,
-    InView,
-    ProductColumns,
-    allows,
-    combine,
-    factors_of,
-)
+from recommender.engine.online.rule_targets import InView, ProductColumns
+from recommender.engine.online.rules import Combined, allows, combine, factors_of
 from recommender.engine.types import BoolArray, Float32Array, Int32Array
 from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
 from recommender.serving.recent import Recent

@@ -14,7 +14,7 @@ import orjson
 
 from catalog.money import price_text
 from recommender.engine.online.eligibility import eligible_items
-from recommender.engine.online.rules import ProductColumns
+from recommender.engine.online.rule_targets import ProductColumns
 from recommender.engine.types import BoolArray, Float32Array, Int32Array, Int64Array
 from recommender.selectors.catalog_rows import ProductRow
 from recommender.serving.facets import FacetSets
