@@ -295,6 +295,8 @@ def test_too_much_is_refused_however_badly_it_was_packed() -> None:
         (packed_zip(feed=b"x" * 1000)[:60], "damaged"),
         (gzip.compress(google_feed(100))[:-20], "damaged or broken off"),
     ],
+    # An archive holds the second it was packed in: no name that two processes agree on.
+    ids=["two files", "a spreadsheet", "a broken zip", "a broken gzip"],
 )
 def test_an_archive_that_is_no_feed_is_refused(data: bytes, reason: str) -> None:
     with pytest.raises(FeedRefused, match=reason):
