@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-NAMES = ("serving", "ingest", "freshness", "training", "console", "soak")
+NAMES = ("serving", "ingest", "freshness", "training", "console", "steering", "soak")
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 

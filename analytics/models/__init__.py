@@ -1,3 +1,3 @@
-from analytics.models.rollups import DailyRollup, RollupWatermark, ShopperDay
+from analytics.models.rollups import AnswerHour, DailyRollup, RollupWatermark, ShopperDay
 
-__all__ = ["DailyRollup", "RollupWatermark", "ShopperDay"]
+__all__ = ["AnswerHour", "DailyRollup", "RollupWatermark", "ShopperDay"]

@@ -59,6 +59,33 @@ class ShopperDay(models.Model):
         return f"{self.shopper_id} {self.day}"
 
 
+class AnswerHour(models.Model):
+    """How many answers of a placement were alike in an hour, counted from impressions.
+
+    Hours are those of the store's time zone (some are half an hour off the others'). Whether an
+    answer was short isn't in it: that follows from the minimum of the placement, which members
+    change, so it is asked when it is read.
+    """
+
+    store = models.ForeignKey(
+        Store, on_delete=models.CASCADE, db_index=False, related_name="answer_hours"
+    )
+    hour = models.DateTimeField(help_text="Its beginning")
+    placement_id = models.BigIntegerField()
+    strategy_version_id = models.BigIntegerField()
+    n_products = models.PositiveSmallIntegerField(help_text="That each of the answers had")
+    fallback = models.CharField(max_length=32, null=True)
+    reason = models.CharField(max_length=40, null=True)
+    rule_id = models.BigIntegerField(null=True)
+    n = models.BigIntegerField(help_text="How many answers")
+
+    class Meta:
+        indexes = (models.Index(fields=("store", "hour"), name="answer_hour_of_store"),)
+
+    def __str__(self) -> str:
+        return f"{self.placement_id} {self.hour:%Y-%m-%d %H:%M}"
+
+
 class RollupWatermark(models.Model):
     """Up to which received event and delivered impression the rollups of a store are true."""
 

@@ -4,6 +4,8 @@ A refresh asks which days of the store were touched by events received, or impre
 since the last one, and counts those days again from the facts. So it may run twice, late, or after
 a crash: the result is the same. An event that arrives late changes the day it happened on.
 
+Answers are counted by the hour, and the answers of days from their hours.
+
 Days are those of the store's time zone. Changing it makes the next refresh count everything anew.
 """
 
@@ -15,7 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from analytics.models import DailyRollup, RollupWatermark, ShopperDay
+from analytics.models import AnswerHour, DailyRollup, RollupWatermark, ShopperDay
 from catalog.models import EventType, Store
 
 # An event is stamped before its transaction commits, and several processes stamp: what became
@@ -51,14 +53,14 @@ def rollups_refresh(*, store: Store, now: datetime, since: datetime | None = Non
             return _rebuild(store, now)
         events_since = _earlier(watermark.events_received_at, EVENT_OVERLAP, since)
         impressions_since = _earlier(watermark.impressions_delivered_at, IMPRESSION_OVERLAP, since)
-        days, received, delivered = _touched(store, events_since, impressions_since)
-        if days:
-            _count(store, days, now)
-        watermark.events_received_at = received or watermark.events_received_at
-        watermark.impressions_delivered_at = delivered or watermark.impressions_delivered_at
+        touched = _touched(store, events_since, impressions_since)
+        delivered_at = touched.delivered_at or watermark.impressions_delivered_at
+        _count(store, touched.days, until=delivered_at, now=now)
+        watermark.events_received_at = touched.received_at or watermark.events_received_at
+        watermark.impressions_delivered_at = delivered_at
         watermark.computed_at = now
         watermark.save()
-    return _refreshed(days)
+    return _refreshed(touched.days)
 
 
 def rollups_rebuild(*, store: Store, now: datetime) -> RefreshedDays:
@@ -71,19 +73,19 @@ def rollups_rebuild(*, store: Store, now: datetime) -> RefreshedDays:
 def _rebuild(store: Store, now: datetime) -> RefreshedDays:
     DailyRollup.objects.filter(store=store).delete()
     ShopperDay.objects.filter(store=store).delete()
-    days, received, delivered = _touched(store, None, None)
-    if days:
-        _count(store, days, now)
+    AnswerHour.objects.filter(store=store).delete()
+    touched = _touched(store, None, None)
+    _count(store, touched.days, until=touched.delivered_at, now=now)
     RollupWatermark.objects.update_or_create(
         store=store,
         defaults={
             "time_zone": store.time_zone,
-            "events_received_at": received,
-            "impressions_delivered_at": delivered,
+            "events_received_at": touched.received_at,
+            "impressions_delivered_at": touched.delivered_at,
             "computed_at": now,
         },
     )
-    return _refreshed(days)
+    return _refreshed(touched.days)
 
 
 def _refreshed(days: list[date]) -> RefreshedDays:
@@ -119,10 +121,18 @@ GROUP BY 1
 _BEGINNING = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """Days with news, and the newest event and impression among it."""
+
+    days: list[date]
+    received_at: datetime | None
+    delivered_at: datetime | None
+
+
 def _touched(
     store: Store, events_since: datetime | None, impressions_since: datetime | None
-) -> tuple[list[date], datetime | None, datetime | None]:
-    """Days with news, and the newest event and impression among it."""
+) -> _Touched:
     parameters: dict[str, Any] = {
         "store": store.pk,
         "zone": store.time_zone,
@@ -134,12 +144,36 @@ def _touched(
         by_events: dict[date, datetime] = dict(cursor.fetchall())
         cursor.execute(_TOUCHED_BY_IMPRESSIONS, parameters)
         by_impressions: dict[date, datetime] = dict(cursor.fetchall())
-    return (
-        sorted(by_events.keys() | by_impressions.keys()),
-        max(by_events.values(), default=None),
-        max(by_impressions.values(), default=None),
+    return _Touched(
+        days=sorted(by_events.keys() | by_impressions.keys()),
+        received_at=max(by_events.values(), default=None),
+        delivered_at=max(by_impressions.values(), default=None),
     )
 
+
+_FORGET_ANSWERS = """
+DELETE FROM analytics_answerhour
+WHERE store_id = %(store)s AND (hour AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
+  AND hour >= %(first)s::timestamp AT TIME ZONE %(zone)s
+  AND hour < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+"""
+
+# Answers that are alike in all of it are one row. None after the newest impression that the
+# watermark will know: whoever reads the hours counts those from the impressions, and nothing twice.
+_COUNT_ANSWERS = """
+INSERT INTO analytics_answerhour
+  (store_id, hour, placement_id, strategy_version_id, n_products, fallback, reason, rule_id, n)
+SELECT %(store)s, date_trunc('hour', delivered_at, %(zone)s), placement_id, strategy_version_id,
+  cardinality(product_ids), fallback, reason, rule_id, count(*)
+FROM recommender_impression
+WHERE store_id = %(store)s
+  AND (delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
+  AND delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
+  AND delivered_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+  AND delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+  AND delivered_at <= %(until)s
+GROUP BY 2, 3, 4, 5, 6, 7, 8
+"""
 
 # One look at each line of the days in question: `events` has a row per event, whatever its lines.
 # What machines did doesn't
@@ -188,15 +222,14 @@ WITH events AS MATERIALIZED (
   FROM shopper_days
   GROUP BY day
 ), by_impression AS (
-  SELECT (delivered_at AT TIME ZONE %(zone)s)::date AS day,
-    count(*) AS n_recommendations,
-    count(fallback) AS n_fallbacks,
-    count(*) FILTER (WHERE cardinality(product_ids) = 0) AS n_empty
-  FROM recommender_impression
+  SELECT (hour AT TIME ZONE %(zone)s)::date AS day,
+    sum(n)::bigint AS n_recommendations,
+    (sum(n) FILTER (WHERE fallback IS NOT NULL))::bigint AS n_fallbacks,
+    (sum(n) FILTER (WHERE n_products = 0))::bigint AS n_empty
+  FROM analytics_answerhour
   WHERE store_id = %(store)s
-    AND delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
-    AND delivered_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
-    AND delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+    AND hour >= %(first)s::timestamp AT TIME ZONE %(zone)s
+    AND hour < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
   GROUP BY 1
 )
 SELECT day, coalesce(n_events, 0), coalesce(n_views, 0), coalesce(n_carts, 0),
@@ -217,19 +250,25 @@ _DAY_COLUMNS = (
 )  # fmt: skip
 
 
-def _count(store: Store, days: list[date], now: datetime) -> None:
+def _count(store: Store, days: list[date], *, until: datetime | None, now: datetime) -> None:
+    """Count some days again, answers that were delivered after `until` left out (None: there are none)."""
+    if not days:
+        return
     parameters: dict[str, Any] = {
         "store": store.pk,
         "zone": store.time_zone,
         "days": days,
         "first": min(days),
         "last": max(days),
+        "until": until,
     }
     ShopperDay.objects.filter(store=store, day__in=days).delete()
     DailyRollup.objects.filter(store=store, day__in=days).delete()
     with connection.cursor() as cursor:
         # A year of events is grouped in memory; the usual few megabytes would send it to disk.
         cursor.execute("SET LOCAL work_mem = '128MB'")
+        cursor.execute(_FORGET_ANSWERS, parameters)
+        cursor.execute(_COUNT_ANSWERS, parameters)
         cursor.execute(_COUNT, parameters)
         rows = cursor.fetchall()
     DailyRollup.objects.bulk_create(

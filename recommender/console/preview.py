@@ -15,14 +15,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.console.access import ConsoleRequest, member_page
-from catalog.models import Product
-from catalog.selectors.product_list import ALL_STATES, ProductFilter, product_page
 from catalog.selectors.shopper_list import ShopperRow, shopper_page
 from recommender.console.preview_edit import EditOnPage, InvalidEdit, edit_from_form
 from recommender.console.preview_form import (
     CONSENTS,
     DEVICES,
-    TITLE_MARK,
     Understood,
     fields_from,
     understand,
@@ -37,7 +34,14 @@ from recommender.console.reason_words import (
 from recommender.console.strategy_words import source_label
 from recommender.models import Placement
 from recommender.selectors.placement_figures import placements_of
-from recommender.services.preview import AnyEdit, NoPreview, Preview, preview
+from recommender.services.preview import (
+    AnyEdit,
+    NoPreview,
+    PlacementEdit,
+    Preview,
+    preview,
+    preview_new_placement,
+)
 from recommender.services.price_tag import (
     PERIOD,
     SAMPLE,
@@ -80,6 +84,11 @@ class Editor:
     subject: int | None
     placement: str
 
+    @property
+    def is_new_placement(self) -> bool:
+        """Nothing is shown there yet: the edit alone is answered."""
+        return self.kind == "placement" and self.subject is None
+
     def query(self, **more: str) -> str:
         """The address of this editor's preview behind the question mark."""
         return urlencode(
@@ -107,18 +116,17 @@ def preview_page(request: ConsoleRequest) -> HttpResponse:
     chosen = _chosen_placement(placements, fields.placement, editor)
     fields = replace(fields, placement=chosen.slug if chosen is not None else "")
     is_result = bool(request.htmx) and request.GET.get("part") == "result"
-    understood = understand(request.store, fields, typing=is_result)
+    understood = understand(request.store, fields)
     context = {
         "editor": editor,
         "placement": chosen,
         "understood": understood,
         "fields": understood.fields,
-        "cart": _cart(request, understood),
+        "cart_text": "\n".join(fields.cart),
         "result_url": f"{_address(request)}?{editor.query(part='result')}",
         **_result(request, editor, chosen, understood),
     }
     if is_result:
-        context["cart_changed"] = understood.fields.cart != fields.cart
         return render(request, "console/preview/_result.html", context)
     context |= {
         "placements": placements,
@@ -129,20 +137,6 @@ def preview_page(request: ConsoleRequest) -> HttpResponse:
     }
     template = "_panel.html" if request.htmx else "page.html"
     return render(request, f"console/preview/{template}", context)
-
-
-@require_safe
-@member_page()
-def product_options(request: ConsoleRequest) -> HttpResponse:
-    """Products that fit what is being typed into one of the fields, for its list."""
-    typed = next((request.GET[name] for name in _PRODUCT_FIELDS if name in request.GET), "")
-    words = typed.replace("\x00", "").strip()[:128]
-    wanted = ProductFilter(words=words, state=ALL_STATES, sort="title")
-    found = product_page(store=request.store, wanted=wanted, number=1).products[:N_OFFERED]
-    options = [
-        (f"{each.title}{TITLE_MARK}{each.external_id}", each.category_path) for each in found
-    ]
-    return render(request, "console/preview/_options.html", {"options": options})
 
 
 @require_safe
@@ -227,9 +221,6 @@ def _concerned(request: ConsoleRequest, editor: Editor) -> list[Placement]:
     return [] if chosen is None else [chosen]
 
 
-_PRODUCT_FIELDS = ("preview_product", "preview_why", "preview_cart_add")
-
-
 def _address(request: ConsoleRequest) -> str:
     return reverse("console-preview", args=[request.store.slug])
 
@@ -244,7 +235,9 @@ def _editor(request: ConsoleRequest) -> Editor:
 
 
 def _chosen_placement(placements: list[Placement], slug: str, editor: Editor) -> Placement | None:
-    """The one asked for, else the first that the edit concerns, else the first."""
+    """The one asked for, else the first that the edit concerns, else the first; None for a new one."""
+    if editor.is_new_placement:
+        return None
     if editor.kind == "placement" and editor.subject is not None:
         placements = [each for each in placements if each.pk == editor.subject]
     by_slug = {each.slug: each for each in placements}
@@ -256,15 +249,6 @@ def _chosen_placement(placements: list[Placement], slug: str, editor: Editor) ->
             if each.strategy_version.strategy_id == editor.subject:
                 return each
     return next(iter(placements), None)
-
-
-def _cart(request: ConsoleRequest, understood: Understood) -> list[tuple[str, str]]:
-    """Id and title of each product in the cart that was chosen."""
-    found = Product.objects.filter(
-        store=request.store, external_id__in=understood.fields.cart
-    ).values_list("external_id", "title")
-    titles = dict(found)
-    return [(each, titles.get(each, each)) for each in understood.fields.cart]
 
 
 def _shopper_options(request: ConsoleRequest, words: str) -> list[tuple[str, str]]:
@@ -289,7 +273,7 @@ def _result(
         "period_days": PERIOD.days,
         "price_tag_url": _price_tag_address(request, editor),
     }
-    if chosen is None:
+    if chosen is None and not editor.is_new_placement:
         return context | {"obstacle": "There is no placement yet to preview."}
     edit: AnyEdit | None = None
     if editor.kind and request.method == "POST":
@@ -297,6 +281,8 @@ def _result(
             edit = edit_from_form(EditOnPage(editor.kind, editor.subject), request.POST)
         except InvalidEdit as error:
             context["edit_problem"] = str(error)
+    if chosen is None:
+        return context | _new_placement(request, edit, understood)
     who = understood.who()
     try:
         try:
@@ -309,9 +295,22 @@ def _result(
     return context | _answers(seen, understood)
 
 
-def _answers(seen: Preview, understood: Understood) -> dict[str, Any]:
+def _new_placement(
+    request: ConsoleRequest, edit: AnyEdit | None, understood: Understood
+) -> dict[str, Any]:
+    """What a placement that nobody has saved would show; nothing while its form can't be read."""
+    if not isinstance(edit, PlacementEdit):
+        return {}
+    try:
+        seen = preview_new_placement(store=request.store, who=understood.who(), edit=edit)
+    except (NoPreview, InvalidStrategyError) as error:
+        return {"edit_problem": str(error)}
+    return _answers(seen, understood, title="As it would be")
+
+
+def _answers(seen: Preview, understood: Understood, *, title: str = "Now") -> dict[str, Any]:
     snapshot, now, then = seen.runtime.snapshot, seen.now, seen.then
-    columns = [_column("Now", now, shown_products(now, snapshot, other=then))]
+    columns = [_column(title, now, shown_products(now, snapshot, other=then))]
     if then is not None:
         rows = shown_products(then, snapshot, other=now, is_edit=True)
         columns.append(_column("With your edit", then, rows))

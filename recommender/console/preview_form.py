@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.http import QueryDict
@@ -12,12 +12,11 @@ from django.utils.dateparse import parse_datetime
 
 from catalog.models import Product, Store
 from catalog.selectors.product_list import ALL_STATES, ProductFilter, product_page
+from recommender.console.picker import values_typed
 from recommender.services.preview import Who
 
 DEVICES = {"": "Any device", "mobile": "Phone", "tablet": "Tablet", "desktop": "Computer"}
 CONSENTS = {"unknown": "Not asked yet", "granted": "Given", "denied": "Refused"}
-# Between the title of a product and its id, where one is chosen from a list.
-TITLE_MARK = " · "
 MAX_TEXT = 400
 MAX_CART = 20
 
@@ -30,7 +29,6 @@ class PreviewFields:
     shopper: str = ""
     product: str = ""
     cart: tuple[str, ...] = ()
-    cart_add: str = ""
     category: str = ""
     device: str = ""
     locale: str = ""
@@ -87,13 +85,12 @@ def fields_from(sent: QueryDict) -> PreviewFields:
         return sent.get(f"preview_{name}", "").replace("\x00", "").strip()[:limit]
 
     device, consent = text("device"), text("consent")
-    cart = [each.replace("\x00", "")[:128] for each in sent.getlist("preview_cart")][:MAX_CART]
+    cart = values_typed("product", "\n".join(sent.getlist("preview_cart")).replace("\x00", ""))
     return PreviewFields(
         placement=text("placement", 80),
         shopper=text("shopper", 128),
         product=text("product"),
-        cart=tuple(dict.fromkeys(filter(None, cart))),
-        cart_add=text("cart_add"),
+        cart=tuple(each[:128] for each in cart[:MAX_CART]),
         category=text("category"),
         device=device if device in DEVICES else "",
         locale=text("locale", 35),
@@ -103,25 +100,15 @@ def fields_from(sent: QueryDict) -> PreviewFields:
     )
 
 
-def understand(store: Store, fields: PreviewFields, *, typing: bool) -> Understood:
-    """Look up what was typed. A query for each product that was named by its title or id.
-
-    Who is still `typing` shows on the way what fits so far; but only what was chosen from the list
-    goes into the cart.
-    """
+def understand(store: Store, fields: PreviewFields) -> Understood:
+    """Look up what was typed. A query for each product that was named by its title or id."""
     problems: dict[str, str] = {}
     found: dict[str, Product | None] = {}
-    for name in ("product", "why", "cart_add"):
+    for name in ("product", "why"):
         typed = getattr(fields, name)
-        if name == "cart_add" and typing and TITLE_MARK not in typed:
-            typed = ""
         found[name] = product_typed(store, typed) if typed else None
         if typed and found[name] is None:
             problems[name] = f"No product of the catalog fits “{typed}”."
-    added = found["cart_add"]
-    if added is not None:
-        cart = tuple(dict.fromkeys((*fields.cart, added.external_id)))
-        fields = replace(fields, cart=cart, cart_add="")
     at = None
     if fields.at:
         at = _moment(fields.at)
@@ -131,12 +118,10 @@ def understand(store: Store, fields: PreviewFields, *, typing: bool) -> Understo
 
 
 def product_typed(store: Store, typed: str) -> Product | None:
-    """The product that was chosen from a list, or typed: by id, else the first by its words."""
-    of_store = Product.objects.filter(store=store)
-    for external_id in dict.fromkeys((typed.rpartition(TITLE_MARK)[2], typed)):
-        product = of_store.filter(external_id=external_id[:128]).first()
-        if product is not None:
-            return product
+    """The product that was chosen, or typed: by its id, else the first by its words."""
+    product = Product.objects.filter(store=store, external_id=typed[:128]).first()
+    if product is not None:
+        return product
     wanted = ProductFilter(words=typed, state=ALL_STATES, sort="title")
     return next(iter(product_page(store=store, wanted=wanted, number=1).products), None)
 

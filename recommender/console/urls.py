@@ -10,10 +10,10 @@ from recommender.console import (
     events,
     learning,
     models,
+    picker,
     placements,
     preview,
     products,
-    radar,
     segments,
     shoppers,
     strategies,
@@ -67,6 +67,8 @@ urlpatterns = [
     path(
         "segments/<int:segment_id>/delete/", segments.segment_remove, name="console-segment-delete"
     ),
+    path("pick/<slug:kind>/", picker.picker_options, name="console-pick"),
+    path("pick/<slug:kind>/chosen/", picker.picker_chosen, name="console-picked"),
     path("configuration/", configuration.configuration_page, name="console-configuration"),
     path(
         "configuration/export/",
@@ -81,9 +83,7 @@ urlpatterns = [
         configuration.configuration_apply,
         name="console-configuration-apply",
     ),
-    path("radar/", radar.radar_page, name="console-radar"),
     path("preview/", preview.preview_page, name="console-preview"),
-    path("preview/products/", preview.product_options, name="console-preview-products"),
     path("preview/price-tag/", preview.price_tag_begin, name="console-price-tags"),
     path("preview/price-tag/<slug:token>/", preview.price_tag_progress, name="console-price-tag"),
     path("preview/shoppers/", preview.shopper_options, name="console-preview-shoppers"),

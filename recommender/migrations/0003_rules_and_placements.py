@@ -45,6 +45,11 @@ class Migration(migrations.Migration):
             name='context',
             field=models.JSONField(help_text='What the page asked with, to answer it again; empty: not written down', null=True),
         ),
+        migrations.AddField(
+            model_name='impression',
+            name='rule_id',
+            field=models.BigIntegerField(help_text='The rule that left out most, where rules are the reason', null=True),
+        ),
         migrations.CreateModel(
             name='Rule',
             fields=[

@@ -29,6 +29,9 @@ class Impression(models.Model):
     propensities = ArrayField(models.FloatField(), help_text="Per product, in order")
     fallback = models.CharField(max_length=32, null=True)
     reason = models.CharField(max_length=40, null=True)
+    rule_id = models.BigIntegerField(
+        null=True, help_text="The rule that left out most, where rules are the reason"
+    )
     device = models.CharField(max_length=16, null=True)
     took_us = models.IntegerField()
     context = models.JSONField(

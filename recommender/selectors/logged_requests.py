@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,7 @@ WITH newest AS (
   ORDER BY delivered_at DESC LIMIT %(n_newest)s
 )
 SELECT count(*) OVER (), count(context) OVER (), min(delivered_at) OVER (),
-  max(delivered_at) OVER (), placement_id, shopper_external_id, device, context::text
+  max(delivered_at) OVER (), recommendation_id, placement_id, shopper_external_id, device, context::text
 FROM newest
 ORDER BY context IS NULL, hashtextextended(recommendation_id::text, 0), recommendation_id
 LIMIT %(limit)s
@@ -37,6 +38,7 @@ LIMIT %(limit)s
 class LoggedRequest:
     """One request; `context` is what the page asked with (`impression_log.request_context`)."""
 
+    recommendation_id: uuid.UUID
     placement_id: int
     shopper_external_id: str | None
     device: str | None
@@ -84,8 +86,8 @@ def logged_requests(
         return LoggedSample([], 0, 0, None, None)
     n_logged, n_replayable, first_at, last_at = rows[0][:4]
     requests = [
-        LoggedRequest(placement_id, shopper, device, json.loads(context))
-        for *_, placement_id, shopper, device, context in rows
+        LoggedRequest(recommendation_id, placement_id, shopper, device, json.loads(context))
+        for *_, recommendation_id, placement_id, shopper, device, context in rows
         if context is not None
     ]
     return LoggedSample(requests, n_logged, n_replayable, first_at, last_at)

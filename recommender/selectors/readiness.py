@@ -15,16 +15,22 @@ from recommender.selectors.training_data import TELLING
 # that sells; a larger shop is not counted to its end, only until it is clear that it has enough.
 N_NEWEST = 50_000
 PACE = timedelta(days=7)
+# What came in the first hours isn't multiplied up to a day.
+SHORTEST_PACE_DAYS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """How much there is of something, and how much of it came per day lately."""
+    """How much there is of something, and how much of it came per day lately.
+
+    `per_day` is None for what comes with the catalog: an import brings it at once, or never.
+    """
 
     n: int = 0
-    per_day: float = 0.0
+    per_day: float | None = 0.0
 
 
+# Least and most instead of distinct ones: nothing has to be sorted for them.
 _COUNTS = f"""
 WITH newest AS MATERIALIZED (
   SELECT event_id, type, shopper_id, session_id, product_id, occurred_at
@@ -34,23 +40,26 @@ WITH newest AS MATERIALIZED (
 ),
 counted AS (
   SELECT 'baskets' AS kind, max(occurred_at) AS at FROM newest
-    WHERE type = %(purchase)s GROUP BY event_id HAVING count(DISTINCT product_id) > 1
+    WHERE type = %(purchase)s GROUP BY event_id HAVING min(product_id) < max(product_id)
   UNION ALL
   SELECT 'visits', max(occurred_at) FROM newest
     WHERE type = ANY(%(steps)s)
     GROUP BY shopper_id, coalesce(session_id, (occurred_at AT TIME ZONE 'UTC')::date::text)
-    HAVING count(DISTINCT product_id) > 1
+    HAVING min(product_id) < max(product_id)
   UNION ALL
   SELECT 'repeats', max(occurred_at) FROM newest
-    WHERE type = %(purchase)s GROUP BY shopper_id, product_id HAVING count(DISTINCT event_id) > 1
+    WHERE type = %(purchase)s GROUP BY shopper_id, product_id HAVING min(occurred_at) < max(occurred_at)
   UNION ALL
   SELECT 'people', min(occurred_at) FROM newest GROUP BY shopper_id
-  UNION ALL
-  SELECT 'events', occurred_at FROM newest
+),
+whole AS (
+  SELECT count(*) AS n, count(*) FILTER (WHERE occurred_at >= %(lately)s) AS n_lately,
+    min(occurred_at) AS first_at
+  FROM newest
 )
-SELECT kind, count(*), count(*) FILTER (WHERE at >= %(lately)s),
-  (SELECT min(occurred_at) FROM newest), (SELECT count(*) FROM newest)
-FROM counted GROUP BY kind
+SELECT kind, count(*), count(*) FILTER (WHERE at >= %(lately)s), first_at, n
+FROM counted, whole GROUP BY kind, first_at, n
+UNION ALL SELECT 'events', n, n_lately, first_at, n FROM whole WHERE n > 0
 """
 _STEPS = (
     EventType.VIEW_ITEM,
@@ -79,26 +88,18 @@ def learning_stocks(*, store: Store, now: datetime) -> dict[str, Stock]:
             },
         )
         for kind, n, n_lately, first_at, n_newest in cursor.fetchall():
-            # Where the newest events don't reach back as far, they are of fewer days.
-            days = PACE.total_seconds() / 86_400
-            if n_newest >= N_NEWEST:
-                days = min(days, max((now - first_at).total_seconds() / 86_400, 1 / 24))
-            stocks[kind] = Stock(n, n_lately / days)
+            age_days = (now - first_at).total_seconds() / 86_400
+            # Where the newest events don't reach back as far, they are of fewer days; in a store
+            # that is younger than the period, too.
+            shortest = 1 / 24 if n_newest >= N_NEWEST else SHORTEST_PACE_DAYS
+            stocks[kind] = Stock(n, n_lately / min(PACE.days, max(age_days, shortest)))
     return stocks | _catalog_stocks(store, now)
 
 
 def _catalog_stocks(store: Store, now: datetime) -> dict[str, Stock]:
-    lately = Q(created_at__gte=now - PACE)
-    kinds = {
-        "titles": ~Q(title=""),
-        "dated": Q(published_at__lte=now),
-        "reduced": Q(list_price_minor__gt=F("price_minor"), price_minor__gt=0),
-    }
-    counts = {
-        name: Count("pk", filter=condition)
-        for kind, condition in kinds.items()
-        for name, condition in ((kind, condition), (f"{kind}_lately", condition & lately))
-    }
-    found = Product.objects.filter(store=store, deleted_at=None).aggregate(**counts)
-    days = PACE.total_seconds() / 86_400
-    return {kind: Stock(found[kind], found[f"{kind}_lately"] / days) for kind in kinds}
+    counted = Product.objects.filter(store=store, deleted_at=None).aggregate(
+        titles=Count("pk", filter=~Q(title="")),
+        dated=Count("pk", filter=Q(published_at__lte=now)),
+        reduced=Count("pk", filter=Q(list_price_minor__gt=F("price_minor"), price_minor__gt=0)),
+    )
+    return {kind: Stock(n, None) for kind, n in counted.items()}

@@ -159,6 +159,7 @@ def _row(delivered: Delivered) -> ImpressionRow:
         device=request.device,
         took_us=recommendation.took_us,
         context=request_context(request),
+        rule_id=recommendation.rule_id,
     )
 
 

@@ -34,6 +34,7 @@ class ImpressionRow(NamedTuple):
     device: str | None
     took_us: int
     context: str | None = None
+    rule_id: int | None = None
 
 
 class ExposureRow(NamedTuple):
@@ -49,7 +50,7 @@ class ExposureRow(NamedTuple):
 _COLUMNS = (
     "store_id, recommendation_id, delivered_on, delivered_at, placement_id, strategy_version_id,"
     " experiment_id, variant_id, shopper_external_id, session_id, product_ids, sources,"
-    " propensities, fallback, reason, device, took_us, context"
+    " propensities, fallback, reason, device, took_us, context, rule_id"
 )
 
 
@@ -146,7 +147,7 @@ def impression_line(row: ImpressionRow) -> str:
         f"{{{','.join(map(str, row.product_ids))}}}\t{{{','.join(row.sources)}}}\t"
         f"{{{','.join(map(str, row.propensities))}}}\t{_text(row.fallback)}\t"
         f"{_text(row.reason)}\t{_text(row.device)}\t{row.took_us}\t"
-        f"{_text(row.context)}\n"
+        f"{_text(row.context)}\t{_number(row.rule_id)}\n"
     )
 
 

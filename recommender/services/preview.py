@@ -16,7 +16,7 @@ import msgspec
 
 from catalog.models import Product, Shopper, Store
 from recommender.models import StrategyVersion
-from recommender.selectors.serving_settings import RuleSettings
+from recommender.selectors.serving_settings import PlacementSettings, RuleSettings
 from recommender.services.session_reading import session_state
 from recommender.serving.pipeline import recommend_placement
 from recommender.serving.placement import ServingPlacement
@@ -30,8 +30,8 @@ from recommender.serving.strategy import ServingStrategy, strategy_parse
 from recommender.serving.trace import Step
 from recommender.stores.session_state import NO_STATE, SessionState
 
-# A version that isn't stored has no number.
-UNSAVED_VERSION_ID = 0
+# What isn't stored has no number.
+UNSAVED_VERSION_ID = UNSAVED_PLACEMENT_ID = 0
 # What a strategy leaves to chance falls the same way in both answers: only the edit differs.
 PREVIEW_SEED = 1
 # Answers that are the same for everybody, while an edit is replayed on many requests.
@@ -69,13 +69,7 @@ class RuleEdit(msgspec.Struct, frozen=True, kw_only=True, tag="rule"):
     ends_s: float | None = None
 
 
-class RuleOrderEdit(msgspec.Struct, frozen=True, kw_only=True, tag="rule_order"):
-    """The rules in another order; those that aren't named follow in theirs."""
-
-    rule_ids: list[int]
-
-
-AnyEdit = StrategyEdit | PlacementEdit | RuleEdit | RuleOrderEdit
+AnyEdit = StrategyEdit | PlacementEdit | RuleEdit
 # The key of a rule that has none yet.
 UNSAVED_RULE_ID = 0
 
@@ -175,6 +169,46 @@ def preview(*, store: Store, placement: str, who: Who, edit: AnyEdit | None = No
     )
 
 
+def preview_new_placement(*, store: Store, who: Who, edit: PlacementEdit) -> Preview:
+    """Answer a placement that isn't stored: `now` is what it would show. Costs as `preview`.
+
+    Raises
+    ------
+    NoPreview
+        No strategy is chosen, or none of this store.
+    """
+    started = perf_counter()
+    runtime = RUNTIMES.get(store.pk)
+    if runtime is None:
+        raise NoPreview("This store isn't served yet. It is within a second of being made.")
+    if edit.strategy_version_id is None:
+        raise NoPreview("Choose a strategy to see what it would show.")
+    blank = PlacementSettings(
+        placement_id=UNSAVED_PLACEMENT_ID,
+        slug="",
+        title="",
+        page_type="",
+        n_products=0,
+        n_minimum=0,
+        paused=False,
+        strategy_version_id=UNSAVED_VERSION_ID,
+        strategy_name="",
+        document={},
+    )
+    placement = ServingPlacement(*_placement_with(store, blank, edit))
+    apart = replace(runtime, contextual=Recent(N_CONTEXTUAL))
+    now_s = time() if who.at is None else who.at.timestamp()
+    answer = _answer(apart, placement, who, _state(store, who), now_s)
+    return Preview(
+        now=answer,
+        then=None,
+        runtime=runtime,
+        experiment=None,
+        why_not=_why_not(store, answer),
+        took_ms=(perf_counter() - started) * 1000,
+    )
+
+
 def preview_runtime(*, store: Store, placement: str) -> tuple[StoreRuntime, ServingPlacement]:
     """What this process serves a placement with. Raises NoPreview."""
     runtime = RUNTIMES.get(store.pk)
@@ -195,27 +229,36 @@ def edit_apply(
     shared: they belong to what is saved.
     """
     apart = replace(runtime, contextual=Recent(N_CONTEXTUAL))
-    if isinstance(edit, RuleEdit | RuleOrderEdit):
+    if isinstance(edit, RuleEdit):
         return replace(apart, rules=_rules_with(runtime, edit)), placement
     if isinstance(edit, StrategyEdit):
         return apart, _with_strategy(placement, UNSAVED_VERSION_ID, edit.document)
-    known = {each.name for each in fields(placement.settings)}
+    settings, strategy = _placement_with(store, placement.settings, edit)
+    return apart, replace(placement, settings=settings, strategy=strategy)
+
+
+def _placement_with(
+    store: Store, settings: PlacementSettings, edit: PlacementEdit
+) -> tuple[PlacementSettings, ServingStrategy]:
+    """The settings of a placement with an edit, and the strategy that they name. At most one query."""
+    known = {each.name for each in fields(settings)}
     values = {name: value for name, value in edit.values.items() if name in known}
-    edited = replace(placement, settings=replace(placement.settings, **values))
-    version_id, document = edited.settings.strategy_version_id, edited.settings.document
+    edited = replace(settings, **values)
+    version_id, document = edited.strategy_version_id, edited.document
     if edit.strategy_version_id not in (None, version_id):
         version = StrategyVersion.objects.filter(store=store, pk=edit.strategy_version_id).first()
         if version is None:
             raise NoPreview("The chosen strategy is not of this store.")
         version_id, document = version.pk, version.document
-    return apart, _with_strategy(edited, version_id, document)
+    strategy = ServingStrategy(version_id, strategy_parse(document), exclude=edited.exclude)
+    return replace(edited, document=document), strategy
 
 
-def _rules_with(runtime: StoreRuntime, edit: RuleEdit | RuleOrderEdit) -> ServingRules | None:
+def _rules_with(runtime: StoreRuntime, edit: RuleEdit) -> ServingRules | None:
     """The rules with the edit: those that it leaves alone are taken as they serve."""
     serving, stored = runtime.rules, rules_edited(runtime, edit)
     edited_id = None
-    if isinstance(edit, RuleEdit) and edit.document is not None:
+    if edit.document is not None:
         edited_id = edit.rule_id if edit.rule_id is not None else UNSAVED_RULE_ID
     if serving is None:
         rules = runtime_rules(runtime, stored)
@@ -243,12 +286,9 @@ def _rules_with(runtime: StoreRuntime, edit: RuleEdit | RuleOrderEdit) -> Servin
     )
 
 
-def rules_edited(runtime: StoreRuntime, edit: RuleEdit | RuleOrderEdit) -> list[RuleSettings]:
+def rules_edited(runtime: StoreRuntime, edit: RuleEdit) -> list[RuleSettings]:
     """The store's rules with an edit, in their order. Raises InvalidRuleError."""
     stored = list(runtime.settings.rules)
-    if isinstance(edit, RuleOrderEdit):
-        place = {rule_id: n for n, rule_id in enumerate(edit.rule_ids)}
-        return sorted(stored, key=lambda rule: place.get(rule.rule_id, len(place)))
     if edit.document is None:
         return [rule for rule in stored if rule.rule_id != edit.rule_id]
     rule_parse(edit.document)

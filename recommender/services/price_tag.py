@@ -30,7 +30,6 @@ from recommender.engine.comparison import (
 from recommender.models import Placement
 from recommender.selectors.logged_requests import LoggedRequest, logged_requests
 from recommender.services.preview import (
-    PREVIEW_SEED,
     AnyEdit,
     NoPreview,
     edit_apply,
@@ -162,7 +161,7 @@ def _advance(store: Store, token: str, job: _Job, state: _State) -> PriceTag:
     until = monotonic() + SLICE_S
     while state.place < len(job.requests) and monotonic() < until:
         logged = job.requests[state.place]
-        replay.answer(logged, job.slugs[logged.placement_id], state.place, state.tally)
+        replay.answer(logged, job.slugs[logged.placement_id], state.tally)
         state.place += 1
     price_tag_write(store.pk, token, "state", msgspec.json.encode(state))
     done = state.place >= len(job.requests)
@@ -188,7 +187,7 @@ class _Replay:
         self._states: dict[str, SessionState] = {}
         self._now_s = time()
 
-    def answer(self, logged: LoggedRequest, slug: str, place: int, tally: Tally) -> None:
+    def answer(self, logged: LoggedRequest, slug: str, tally: Tally) -> None:
         """Count one request both ways; one whose placement is gone isn't counted."""
         ways = self._ways_of(slug)
         if ways is None:
@@ -203,7 +202,8 @@ class _Replay:
                 limit=None,
                 shown=set(),
                 now_s=self._now_s,
-                seed=PREVIEW_SEED + place,
+                # What was left to chance falls as it fell then, the same way in both answers.
+                seed=logged.recommendation_id.int,
             )
             for runtime, placement in ways
         ]

@@ -9,7 +9,8 @@ the pipeline.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,6 +87,93 @@ def explain_answer(trace: Trace, context: Context, chosen: Sequence[Chosen]) -> 
             trace.drop(asked, Step.BLEND, "a source found it, but none of its score is left")
         else:
             trace.drop(asked, Step.CANDIDATES, "no source of this strategy proposed it")
+            _explain_unfilled(trace, asked)
+
+
+def _explain_unfilled(trace: Trace, asked: str) -> None:
+    """Why the fallback chain didn't bring what no source had found, if it wasn't asked at all."""
+    told = trace.dropped[asked]
+    if told["step"] != Step.CANDIDATES or "chain" in told:
+        return
+    is_empty = any(step["step"] == "minimum" for step in trace.steps)
+    told["chain"] = {"asked": []}
+    told["why"] += (
+        "; below its minimum this placement shows nothing, so no fallback was asked"
+        if is_empty
+        else "; no fallback was asked: there were enough products without one"
+    )
+
+
+class ChainLink(NamedTuple):
+    """A fallback source that was asked: within which category, and the rows that it named."""
+
+    source: str
+    category: str | None
+    rows: Int32Array
+
+
+def explain_chain(
+    trace: Trace,
+    context: Context,
+    chain: Sequence[str],
+    links: Sequence[ChainLink],
+    taken: Collection[int],
+) -> None:
+    """Write down how far the fallback chain came, for products that might have been reached by it.
+
+    What it took didn't fall out before. What fell out before the sources were asked is not for the
+    chain to show either.
+    """
+    rows = context.snapshot.row_of_external
+    for asked in context.request.why_not:
+        row, told = rows.get(asked, -1), trace.dropped.get(asked)
+        if row in taken:
+            trace.dropped.pop(asked, None)
+        elif told is not None and told["step"] in _BEFORE_CHAIN:
+            told["why"] += f"; {_chain_words(chain, links, row)}"
+            asked_of = list(dict.fromkeys(link.source for link in links))
+            told["chain"] = {"asked": asked_of, **_chain_place(links, row)}
+
+
+# Steps after which the fallback chain may still bring a product.
+_BEFORE_CHAIN = (
+    Step.CANDIDATES,
+    Step.RELEVANCE,
+    Step.BLEND,
+    Step.CAPS,
+    Step.DIVERSITY,
+    Step.EXPLORATION,
+    Step.PLACES,
+)
+
+
+def _chain_place(links: Sequence[ChainLink], row: int) -> dict[str, Any]:
+    """The first list of the chain that has a product, its place there from 1, the list's length."""
+    for link in links:
+        places = np.flatnonzero(link.rows == row)
+        if len(places):
+            place, within = int(places[0]) + 1, link.category
+            return {"source": link.source, "of": len(link.rows), "place": place, "within": within}
+    return {}
+
+
+def _chain_words(chain: Sequence[str], links: Sequence[ChainLink], row: int) -> str:
+    if not chain:
+        return "and the strategy has no fallback that could fill up"
+    found = _chain_place(links, row)
+    if found:
+        within = f" within {found['within']}" if found["within"] else ""
+        return (
+            f"the fallback {found['source']} has it at place {found['place']} of {found['of']}"
+            f"{within}, and every place was filled before it"
+        )
+    lists = ", ".join(
+        f"{link.source}{f' within {link.category}' if link.category else ''} ({len(link.rows)})"
+        for link in links
+    )
+    left = [name for name in chain if name not in {link.source for link in links}]
+    words = f"no fallback has it either: {lists}" if lists else "every place was filled before"
+    return f"{words}; {', '.join(left)} was not needed" if left and lists else words
 
 
 def explain_unanswered(trace: Trace, why_not: Iterable[str], why: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from recommender.engine.types import Candidates
 from recommender.serving.context import Context
-from recommender.serving.explanation import Chosen
+from recommender.serving.explanation import ChainLink, Chosen, explain_chain
 from recommender.serving.sources import SOURCES
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import Trace
@@ -18,32 +19,43 @@ def answer_filled(
     n_wanted: int,
     trace: Trace | None,
 ) -> tuple[list[Chosen], str | None]:
-    """Step 9: fallback sources in their order until the answer is full."""
+    """Step 10: fallback sources in their order until the answer is full."""
     chosen = list(chosen)
+    links: list[ChainLink] = []
     first: str | None = None
     taken = {entry.row for entry in chosen}
+    # Within the category in view, and then anywhere: an answer beats a category.
+    categories = [context.category] if context.category is None else [context.category, None]
     for name in strategy.fallback:
         if len(chosen) >= n_wanted:
             break
-        # Within the category in view, and then anywhere: an answer beats a category.
-        added = _fill_from(context, name, chosen, taken, n_wanted)
-        if len(chosen) < n_wanted and context.category is not None:
-            anywhere = replace(context, category=None)
-            added += _fill_from(anywhere, name, chosen, taken, n_wanted)
+        n_before = len(chosen)
+        for category in categories:
+            if len(chosen) < n_wanted:
+                place = context if category == context.category else replace(context, category=None)
+                candidates = SOURCES[name].find(place).candidates
+                _fill_from(place, name, candidates, chosen, taken, n_wanted)
+                links.append(ChainLink(name, category, candidates.rows))
+        added = len(chosen) - n_before
         if added and first is None:
             first = name
         if trace is not None:
             trace.step("fallback", source=name, added=added)
+    if trace is not None:
+        explain_chain(trace, context, strategy.fallback, links, taken)
     return chosen, first
 
 
 def _fill_from(
-    context: Context, name: str, chosen: list[Chosen], taken: set[int], n_wanted: int
-) -> int:
-    candidates = SOURCES[name].find(context).candidates
+    context: Context,
+    name: str,
+    candidates: Candidates,
+    chosen: list[Chosen],
+    taken: set[int],
+    n_wanted: int,
+) -> None:
     if not len(candidates):
-        return 0
-    added = 0
+        return
     for position in context.allowed(candidates.rows).nonzero()[0].tolist():
         if len(chosen) >= n_wanted:
             break
@@ -52,5 +64,3 @@ def _fill_from(
             taken.add(row)
             score, because = float(candidates.scores[position]), int(candidates.because[position])
             chosen.append(Chosen(row, score, name, because, None))
-            added += 1
-    return added

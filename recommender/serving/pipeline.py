@@ -51,6 +51,7 @@ from recommender.serving.rule_steps import (
     rules_scale,
 )
 from recommender.serving.runtime import ContextualAnswer, StoreRuntime
+from recommender.serving.shortage import why_short
 from recommender.serving.signing import recommendation_id_new
 from recommender.serving.sources import SOURCES, Found
 from recommender.serving.strategy import ServingStrategy, StrategyDocument
@@ -106,6 +107,7 @@ def recommend_placement(
     chosen: list[Chosen] = []
     fallback: str | None = None
     reason: Reason | None = None
+    rule_id: int | None = None
     if settings.paused:
         reason = Reason.PLACEMENT_PAUSED
     elif not len(runtime.snapshot) or not runtime.snapshot.eligible.any():
@@ -118,8 +120,7 @@ def recommend_placement(
         if len(chosen) >= n_minimum:
             reason = None
         else:
-            if not state.available and reason is Reason.UNKNOWN_SHOPPER:
-                reason = Reason.STATE_UNAVAILABLE
+            reason, rule_id = why_short(context, strategy, reason, n_minimum)
             if settings.shows_nothing_below_minimum:
                 if trace is not None:
                     trace.step("minimum", found=len(chosen), minimum=n_minimum)
@@ -150,6 +151,7 @@ def recommend_placement(
         reason=reason,
         took_us=(perf_counter_ns() - started) // 1000,
         trace=trace,
+        rule_id=rule_id,
     )
 
 

@@ -61,6 +61,8 @@ class Recommendation:
         The first fallback source that had to fill, None if the strategy did it alone.
     reason
         Why the strategy alone was not enough, or why the answer is empty. See `Reason`.
+    rule_id
+        The rule that left out most of what was found, where rules are the reason; else None.
     """
 
     recommendation_id: uuid.UUID
@@ -78,3 +80,4 @@ class Recommendation:
     reason: str | None
     took_us: int
     trace: Trace | None = field(default=None)
+    rule_id: int | None = None

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     UNKNOWN_SHOPPER = "unknown_shopper"
     TOO_FEW_CANDIDATES = "too_few_candidates"
     ALL_EXCLUDED = "all_excluded"
+    EXCLUDED_BY_RULES = "excluded_by_rules"
     STATE_UNAVAILABLE = "state_unavailable"
     EMPTY_CATALOG = "empty_catalog"
     UNKNOWN_PLACEMENT = "unknown_placement"
@@ -30,6 +31,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.UNKNOWN_SHOPPER: "Nothing is known of this shopper yet.",
     Reason.TOO_FEW_CANDIDATES: "The sources found too few products.",
     Reason.ALL_EXCLUDED: "Everything that was found is excluded or not available.",
+    Reason.EXCLUDED_BY_RULES: "The rules left out too many of the products that were found.",
     Reason.STATE_UNAVAILABLE: "The shopper's recent events could not be read.",
     Reason.EMPTY_CATALOG: "The catalog has no product that may be shown.",
     Reason.UNKNOWN_PLACEMENT: "The store has no placement of this name.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 
 import pytest
 from django.test import Client
@@ -20,7 +22,9 @@ from recommender.services.price_tag import (
     price_tag_start,
 )
 from recommender.services.recommend import recommend
+from recommender.services.strategies import settings_touch, strategy_version_create
 from recommender.serving.request import PlacementRequest, RecommendationRequest
+from recommender.serving.strategy import MAX_EXPLORATION
 from recommender.stores.price_tags import price_tag_read
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop, furnish
@@ -125,6 +129,43 @@ def test_a_strategy_that_finds_nothing_leaves_every_answer_empty(visited: Shop) 
         assert found is not None
         assert found.then.empty_rate == 1.0
         assert found.n_vanish == found.now.n_products
+
+
+@pytest.fixture
+def exploring(shop: Shop) -> Shop:
+    """120 requests of a placement of one place, which is often given to chance."""
+    version = strategy_version_create(
+        strategy=shop.placement.strategy_version.strategy,
+        document={**BOTH.document, "exploration": MAX_EXPLORATION},
+    )
+    Placement.objects.filter(pk=shop.placement.pk).update(strategy_version=version, n_products=1)
+    settings_touch(store_id=shop.store.pk)
+    shop.placement.refresh_from_db()
+    for _ in range(10):
+        _visit(shop)
+    return shop
+
+
+def test_what_is_left_to_chance_falls_as_it_fell_when_it_was_logged(exploring: Shop) -> None:
+    logged = Impression.objects.filter(store=exploring.store).exclude(context=None)
+    assert any(each.propensities[0] < 1 for each in logged)
+    shown = Counter(product for each in logged for product in each.product_ids)
+    # Three products come first for the three that were looked at; only chance shows a fourth.
+    assert len(shown) == 4
+    job = start(exploring, PlacementEdit(values={"title": "Else"}))
+    assert finished(exploring.store, job).comparison is not None
+    packed = price_tag_read(exploring.store.pk, job.token, "state")
+    assert packed is not None
+    assert json.loads(packed)["tally"]["now"]["exposure"] == {
+        str(product): n for product, n in shown.items()
+    }
+
+
+def test_an_unchanged_strategy_that_explores_changes_no_answer(exploring: Shop) -> None:
+    same = StrategyEdit(document=exploring.placement.strategy_version.document)
+    found = finished(exploring.store, start(exploring, same)).comparison
+    assert found is not None
+    assert (found.n, found.n_changed) == (120, 0)
 
 
 def test_slices_of_any_size_end_in_the_same_figures(

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Member, Product, Store
-from recommender.console.radar_words import cause_of
-from recommender.console.readiness_words import (
+from analytics.console.radar_words import cause_of
+from analytics.console.readiness_words import (
     BASKETS_NEEDED,
     NEEDS,
+    Readiness,
     forecast_words,
     meanwhile_words,
     readiness_of,
 )
+from analytics.selectors.empty_slots import (
+    CatalogGaps,
+    Shortage,
+    catalog_gaps,
+    placement_answers,
+)
+from analytics.services.rollups import rollups_rebuild
+from catalog.models import Member, Product, Store
 from recommender.models import Placement, Run
-from recommender.selectors.empty_slots import CatalogGaps, catalog_gaps, placement_answers
 from recommender.selectors.readiness import Stock, learning_stocks
 from recommender.serving.sources import SOURCES
 from recommender.serving.strategy import strategy_parse
@@ -40,12 +47,13 @@ def test_an_answer_counts_once_as_empty_short_or_filled(shop: Shop) -> None:
     Placement.objects.filter(pk=shop.placement.pk).update(n_minimum=2)
     deliver(shop.store, shop.placement, products[:1], at=now)
     deliver(shop.store, shop.placement, products[:4], at=now - timedelta(days=9))
+    rollups_rebuild(store=shop.store, now=now)
     found = placement_answers(store=shop.store, since=now - timedelta(days=7), step="day")
     own = found[shop.placement.pk]
     # `furnish` delivered one full answer and one without products.
     assert (own.total.n, own.total.n_empty, own.total.n_short, own.total.n_fallback) == (3, 1, 1, 0)
     assert own.total.wanting_rate == pytest.approx(2 / 3)
-    assert own.reasons == [("no_context", 1)]
+    assert own.reasons == [Shortage("no_context", None, 1)]
     assert sum(each.n for _, each in own.over_time) == 3
     longer = placement_answers(store=shop.store, since=now - timedelta(days=30), step="day")
     assert [each.n for _, each in longer[shop.placement.pk].over_time] == [1, 3]
@@ -84,7 +92,8 @@ def test_a_store_that_nobody_asks_says_what_to_do(
     page = member_client(store).get(f"/console/{store.slug}/radar/").content.decode()
     assert "Nobody asked in the last 7 days" in page
     assert f"{BASKETS_NEEDED} more orders of two or more products needed" in page
-    assert "at this pace, never" in page
+    assert "None so far, so there is no pace to go by." in page
+    assert "Give products a date of publication in your feed." in page
 
 
 def test_what_there_is_to_learn_from_is_counted(store: Store) -> None:
@@ -105,6 +114,76 @@ def test_what_there_is_to_learn_from_is_counted(store: Store) -> None:
     assert stocks["people"].n == 2
     assert stocks["events"].n == 5
     assert (stocks["titles"].n, stocks["reduced"].n, stocks["dated"].n) == (3, 1, 0)
+
+
+def judged(store: Store, now: datetime) -> dict[str, Readiness]:
+    stocks = learning_stocks(store=store, now=now)
+    return {
+        source: readiness_of(source, stocks[need.kind], trained=set(), users={})
+        for source, need in NEEDS.items()
+    }
+
+
+def test_an_empty_store_lacks_everything_and_has_no_pace(store: Store) -> None:
+    found = judged(store, timezone.now())
+    assert {each.state for each in found.values()} == {"waiting"}
+    assert {each.share for each in found.values()} == {0.0}
+    by_catalog = {"similar_content", "new_arrivals", "on_sale"}
+    for source, each in found.items():
+        if source in by_catalog:
+            assert each.forecast == NEEDS[source].advice != ""
+        else:
+            assert each.forecast == "None so far, so there is no pace to go by."
+
+
+def test_ten_products_without_events_lack_two_for_a_row_and_wait_for_no_day(store: Store) -> None:
+    for n in range(10):
+        make_product(
+            store,
+            f"p{n}",
+            list_price_minor=5_000 if n < 4 else None,
+            published_at=timezone.now() - days(n),
+        )
+    found = judged(store, timezone.now())
+    content = found["similar_content"]
+    assert (content.has, content.missing) == (
+        "10 of 12 products with a title",
+        "2 more products with a title",
+    )
+    # They came today, all at once: that is no pace.
+    assert content.forecast == "Add products to your catalog."
+    assert found["new_arrivals"].missing == "2 more products with a date of publication"
+    assert found["on_sale"].has == "4 of 12 reduced products"
+    assert found["bestsellers"].has == "0 of 200 events with a product"
+
+
+def test_a_store_of_one_day_is_judged_by_the_pace_of_its_day(store: Store) -> None:
+    now = timezone.now()
+    products = [make_product(store, f"p{n}") for n in range(4)]
+    for n in range(20):
+        shopper = make_shopper(store, f"shopper-{n}")
+        at = now - timedelta(minutes=60 * 24 - 60 * n)
+        make_event(store, shopper, products[n % 4], at=at)
+        make_event(store, shopper, products[(n + 1) % 4], at=at)
+        if n < 6:
+            make_order(store, shopper, products[:2], at=at)
+    found = judged(store, now)
+    # 6 orders in one day, not in seven: 294 more take 49 days.
+    assert found["bought_together"].forecast == "At 6 a day: about 49 days."
+    assert found["also_viewed"].has == "20 of 1,000 visits to two or more products"
+    assert found["also_viewed"].forecast == "At 20 a day: about 49 days."
+    assert found["for_you"].forecast == "At 20 a day: about 4 days."
+    assert found["trending"].has == "52 of 200 events with a product"
+    assert found["trending"].forecast == "At 52 a day: about 3 days."
+    assert found["buy_again"].forecast == "None so far, so there is no pace to go by."
+
+
+def test_the_first_hour_is_not_multiplied_up_to_a_day(store: Store) -> None:
+    now = timezone.now()
+    products = [make_product(store, f"p{n}") for n in range(2)]
+    for n in range(3):
+        make_order(store, make_shopper(store, f"s{n}"), products, at=now - timedelta(minutes=9))
+    assert learning_stocks(store=store, now=now)["baskets"] == Stock(3, 3.0)
 
 
 def test_what_is_missing_is_said_with_its_days_and_what_serves_meanwhile() -> None:
@@ -136,6 +215,7 @@ def test_enough_without_a_model_is_not_ready() -> None:
         (1, 1.0, "At 1 a day: about 1 day."),
         (10, 0.0, "None came in the last 7 days: at this pace, never."),
         (1_000, 0.5, "At 0.5 a day it takes more than a year."),
+        (300, 1 / 70, "At less than 0.1 a day it takes more than a year."),
     ],
 )
 def test_forecasts(n_missing: int, per_day: float, words: str) -> None:

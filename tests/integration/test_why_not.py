@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from catalog.models import Product, Store
 from catalog.models.events import EventType
+from catalog.services.products import catalog_changed
 from recommender.engine.online.eligibility import without_rows
 from recommender.engine.types import Candidates
 from recommender.models import Run
@@ -160,6 +161,16 @@ def without_step(ask: Ask, asked: str, told: dict[str, Any], patch: pytest.Monke
     raise AssertionError(f"nobody knows how to take out {told}")
 
 
+def with_chain_reaching(
+    ask: Ask, row: int, chain: dict[str, Any], patch: pytest.MonkeyPatch
+) -> Ask:
+    """The same request where the fallback chain goes on until it has shown the product."""
+    patch.setattr(pipeline, "MAX_LIMIT", 10 * N_PRODUCTS)
+    if "place" not in chain:
+        _propose(ask, row, patch, name=chain["asked"][-1])
+    return replace(ask, limit=10 * N_PRODUCTS)
+
+
 def _eligible(ask: Ask, row: int, told: dict[str, Any], patch: pytest.MonkeyPatch) -> Ask:
     causes = told.get("causes", [])
     if "shown above on this page" in causes:
@@ -179,9 +190,9 @@ def _eligible(ask: Ask, row: int, told: dict[str, Any], patch: pytest.MonkeyPatc
     return replace(ask, runtime=replace(ask.runtime, snapshot=replace(snapshot, eligible=eligible)))
 
 
-def _propose(ask: Ask, row: int, patch: pytest.MonkeyPatch) -> None:
-    """The strategy's first source finds the product, too, in the last place."""
-    name = ask.placement.strategy.names[0]
+def _propose(ask: Ask, row: int, patch: pytest.MonkeyPatch, name: str | None = None) -> None:
+    """A source, the strategy's first if none is named, finds the product, too, in the last place."""
+    name = name or ask.placement.strategy.names[0]
     find = SOURCES[name].find
 
     def finds(context: Any) -> Found:
@@ -299,6 +310,87 @@ def test_the_named_step_is_true_for_products_chosen_at_random(
         named
     )
     assert {Step.PAGE, Step.RELEVANCE, Step.DIVERSITY, Step.RULES, Step.PINS} <= set(named)
+
+
+CHAINS: dict[str, dict[str, Any]] = {
+    # Hardly anything is bought together with the first product, and the chain fills up.
+    "reaches nearly all": {"fallback": ["bestsellers"], "limit": 50},
+    "is full soon": {"fallback": ["trending", "bestsellers"], "limit": 14},
+    "is short itself": {"fallback": ["on_sale", "new_arrivals"], "limit": 40},
+}
+
+
+def test_what_is_said_of_the_fallback_chain_is_true(store: Store, wide_shop: list[Product]) -> None:
+    reduced = [each.pk for each in wide_shop[:9]]
+    Product.objects.filter(pk__in=reduced).update(list_price_minor=9_900)
+    catalog_changed(store_id=store.pk)
+    dice, told_of = random.Random(7), Counter[str]()
+    for given in CHAINS.values():
+        ask = short_ask(store, given["fallback"], given["limit"])
+        for product in dice.sample(wide_shop, 2 * N_ASKED):
+            told_of[_chain_is_true(ask, product.external_id)] += 1
+    assert told_of.keys() == {"shown", "not on offer", "in the chain", "not in the chain"}
+
+
+def short_ask(store: Store, fallback: list[str], limit: int) -> Ask:
+    document = {
+        "sources": [{"source": "bought_together", "weight": 1.0}],
+        "diversity": 0.0,
+        "max_per_brand": 1,
+        "fallback": fallback,
+    }
+    who = Who(product_ids=("p04",))
+    ask = ask_of(store, "product-bought-together", document, who, limit=limit)
+    settings = replace(ask.placement.settings, n_minimum=limit)
+    return replace(ask, placement=replace(ask.placement, settings=settings))
+
+
+def _chain_is_true(ask: Ask, asked: str) -> str:
+    """Look at what is said of one product, and let the chain go on until it shows it."""
+    answer = ask.answer(asked)
+    assert answer.trace is not None
+    if asked in answer.trace.products:
+        assert asked not in answer.trace.dropped
+        return "shown"
+    told = answer.trace.dropped[asked]
+    if told["step"] == Step.ELIGIBILITY:
+        # The chain can't show what may not be shown, and nothing is said of it.
+        assert "chain" not in told
+        return "not on offer"
+    chain = told["chain"]
+    assert chain["asked"] == [
+        step["source"] for step in answer.trace.steps if step["step"] == "fallback"
+    ]
+    if "place" in chain:
+        assert len(answer.rows) == ask.limit
+    with pytest.MonkeyPatch.context() as patch:
+        row = ask.runtime.snapshot.row_of_external[asked]
+        after = with_chain_reaching(ask, row, chain, patch).answer(asked)
+    assert after.trace is not None
+    assert after.trace.products[asked]["source"] in chain["asked"]
+    return "in the chain" if "place" in chain else "not in the chain"
+
+
+def test_what_needs_no_fallback_says_so_and_what_shows_nothing_says_that(
+    store: Store, wide_shop: list[Product]
+) -> None:
+    document = {**SOURCES_AND_CAPS, "fallback": ["bestsellers"]}
+    document["sources"] = [{"source": "bought_together", "weight": 1.0}]
+    ask = ask_of(store, "product-bought-together", document, Who(product_ids=("p00",)))
+
+    def why(n_minimum: int, *, nothing: bool) -> str:
+        settings = replace(
+            ask.placement.settings, n_minimum=n_minimum, shows_nothing_below_minimum=nothing
+        )
+        placement = replace(ask.placement, settings=settings)
+        trace = replace(ask, placement=placement).answer("p03").trace
+        assert trace is not None
+        assert trace.dropped["p03"]["step"] == Step.CANDIDATES
+        return str(trace.dropped["p03"]["why"])
+
+    assert why(1, nothing=False).endswith("there were enough products without one")
+    assert why(12, nothing=True).endswith("this placement shows nothing, so no fallback was asked")
+    assert "no fallback has it either: bestsellers within Home > Mugs (" in why(12, nothing=False)
 
 
 def _entries(products: list[Product], events: Any) -> list[Any]:

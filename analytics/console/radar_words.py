@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
-from recommender.console.readiness_words import NEEDS
-from recommender.models import Run
-from recommender.selectors.empty_slots import CatalogGaps
+from analytics.console.readiness_words import NEEDS
+from analytics.selectors.empty_slots import CatalogGaps
+from recommender.models import Rule, Run
+from recommender.selectors.rules import RuleState, rule_state
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import REASON_WORDS, Reason
 
@@ -21,17 +23,30 @@ class Cause:
     words
         The reason, a sentence.
     page
-        The name of the address where the cause is; "placement" is the placement's own page.
+        The name of the address where the cause is; "placement" is the placement's own page, "rule"
+        that of the rule.
     query
         Behind the question mark of that address.
     link
         The words of the link: "Models → item similarity not trained".
+    rule_id
+        Of the rule that the link leads to.
     """
 
     words: str
     page: str
     query: str
     link: str
+    rule_id: int | None = None
+
+
+# What became of a rule since it left products out.
+_STATES = {
+    RuleState.PLANNED: ", which waits for its date now",
+    RuleState.ENDED: ", which has ended since then",
+    RuleState.PAUSED: ", which has paused since then",
+    RuleState.OFF: ", switched off since then",
+}
 
 
 def cause_of(
@@ -68,6 +83,15 @@ def cause_of(
     return Cause(words, "placement", "", "Placement → its strategy, caps and minimum")
 
 
+def cause_of_rule(rule: Rule | None, *, now: datetime) -> Cause:
+    """Rules left out too much: the one that left out most, None if it isn't there any more."""
+    words = REASON_WORDS[Reason.EXCLUDED_BY_RULES]
+    if rule is None:
+        return Cause(words, "console-campaigns", "", "Campaigns → the rule was deleted since then")
+    became = _STATES.get(rule_state(rule, now=now), "")
+    return Cause(words, "rule", "", f"Campaigns → “{rule.name}”{became}", rule.pk)
+
+
 def _untrained_words(document: StrategyDocument | None, trained: Collection[str]) -> str:
     names = [] if document is None else [entry.source for entry in document.sources]
     families = {
@@ -94,9 +118,7 @@ def _catalog_cause(words: str, gaps: CatalogGaps) -> Cause:
     if not gaps.n:
         return Cause(words, "console-catalog", "", "Catalog → no product yet")
     if not n:
-        return Cause(
-            words, "placement", "", "Placement → what the strategy and the rules leave out"
-        )
+        return Cause(words, "placement", "", "Placement → what the strategy and the page leave out")
     return Cause(
         words,
         "console-catalog",

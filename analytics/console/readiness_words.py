@@ -27,17 +27,23 @@ EVENTS_NEEDED = 200
 PRODUCTS_NEEDED = 12
 # A forecast further ahead than this is no forecast.
 MAX_DAYS = 365
+# Below this a pace reads as none.
+SLOWEST_PACE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a source learns from: the kind of `learning_stocks`, how much, in words, the model."""
+    """What a source learns from: the kind of `learning_stocks`, how much, in words, the model.
+
+    `advice` is for what comes with the catalog instead of with time.
+    """
 
     kind: str
     n: int
     one: str
     many: str
     family: str | None
+    advice: str = ""
 
 
 _BASKETS = ("an order of two or more products", "orders of two or more products")
@@ -52,6 +58,7 @@ NEEDS: dict[str, Need] = {
         "product with a title",
         "products with a title",
         Run.Family.CONTENT,
+        "Add products to your catalog.",
     ),
     "next_click": Need("visits", SESSIONS_NEEDED, *_VISITS, Run.Family.SESSIONS),
     "session_neighbours": Need("visits", SESSIONS_NEEDED, *_VISITS, Run.Family.SESSIONS),
@@ -73,8 +80,16 @@ NEEDS: dict[str, Need] = {
         "product with a date of publication",
         "products with a date of publication",
         None,
+        "Give products a date of publication in your feed.",
     ),
-    "on_sale": Need("reduced", PRODUCTS_NEEDED, "reduced product", "reduced products", None),
+    "on_sale": Need(
+        "reduced",
+        PRODUCTS_NEEDED,
+        "reduced product",
+        "reduced products",
+        None,
+        "Give products a list price above their price in your feed.",
+    ),
 }
 
 
@@ -136,10 +151,18 @@ def readiness_of(
         missing=f"{n_missing:,} more {need.one if n_missing == 1 else need.many}"
         if n_missing
         else "",
-        forecast=forecast_words(n_missing, stock.per_day) if n_missing else "",
+        forecast=_forecast(need, stock, n_missing) if n_missing else "",
         meanwhile="" if state == "ready" else meanwhile_words(users),
         users=tuple(users),
     )
+
+
+def _forecast(need: Need, stock: Stock, n_missing: int) -> str:
+    if stock.per_day is None:
+        return need.advice
+    if not stock.n:
+        return "None so far, so there is no pace to go by."
+    return forecast_words(n_missing, stock.per_day)
 
 
 def forecast_words(n_missing: int, per_day: float) -> str:
@@ -147,7 +170,7 @@ def forecast_words(n_missing: int, per_day: float) -> str:
     if per_day <= 0:
         return "None came in the last 7 days: at this pace, never."
     days = math.ceil(n_missing / per_day)
-    pace = f"{per_day:,.1f}".removesuffix(".0")
+    pace = f"{per_day:,.1f}".removesuffix(".0") if per_day >= SLOWEST_PACE else "less than 0.1"
     if days > MAX_DAYS:
         return f"At {pace} a day it takes more than a year."
     return f"At {pace} a day: about {days} day{'s' if days != 1 else ''}."

@@ -12,18 +12,20 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from catalog.console.access import ConsoleRequest, member_page
-from recommender.console.radar_words import Cause, cause_of
-from recommender.console.readiness_words import NEEDS, Readiness, readiness_of
-from recommender.models import Placement
-from recommender.selectors.empty_slots import (
+from analytics.console.radar_words import Cause, cause_of, cause_of_rule
+from analytics.console.readiness_words import NEEDS, Readiness, readiness_of
+from analytics.selectors.empty_slots import (
     Answers,
     CatalogGaps,
     PlacementAnswers,
+    Shortage,
     Step,
     catalog_gaps,
     placement_answers,
+    rules_blamed,
 )
+from catalog.console.access import ConsoleRequest, member_page
+from recommender.models import Placement, Rule
 from recommender.selectors.placement_figures import placements_of
 from recommender.selectors.readiness import learning_stocks
 from recommender.selectors.runs import family_statuses
@@ -88,15 +90,16 @@ def radar_page(request: ConsoleRequest) -> HttpResponse:
         status.family for status in family_statuses(store_id=store.pk) if status.serving is not None
     }
     answers = placement_answers(store=store, since=now - length, step=step)
-    gaps = catalog_gaps(store=store)
+    causes = _Causes(
+        catalog_gaps(store=store), trained, rules_blamed(store=store, answers=answers.values()), now
+    )
     rows = [
         _row(
             request,
             placement,
             answers.get(placement.pk, PlacementAnswers()),
             documents[placement.pk],
-            trained,
-            gaps,
+            causes,
             now - length,
             step,
         )
@@ -120,25 +123,36 @@ def radar_page(request: ConsoleRequest) -> HttpResponse:
     return render(request, "console/radar/page.html", context)
 
 
+@dataclass(frozen=True, slots=True)
+class _Causes:
+    """What the store has now, to put reasons beside it."""
+
+    gaps: CatalogGaps
+    trained: set[str]
+    rules: dict[int, Rule]
+    now: datetime
+
+    def of(self, shortage: Shortage, document: StrategyDocument | None) -> Cause:
+        if shortage.rule_id is not None:
+            return cause_of_rule(self.rules.get(shortage.rule_id), now=self.now)
+        return cause_of(shortage.reason, document=document, trained=self.trained, gaps=self.gaps)
+
+
 def _row(
     request: ConsoleRequest,
     placement: Placement,
     answers: PlacementAnswers,
     document: StrategyDocument | None,
-    trained: set[str],
-    gaps: CatalogGaps,
+    causes: _Causes,
     since: datetime,
     step: Step,
 ) -> Row:
-    causes = [
-        (cause_of(reason, document=document, trained=trained, gaps=gaps), n)
-        for reason, n in answers.reasons
-    ]
+    found = [(causes.of(shortage, document), shortage.n) for shortage in answers.reasons]
     return Row(
         placement,
         answers.total,
         _bars(answers, since, step),
-        [(cause, _address(request, placement, cause), n) for cause, n in causes],
+        [(cause, _address(request, placement, cause), n) for cause, n in found],
     )
 
 
@@ -146,6 +160,8 @@ def _address(request: ConsoleRequest, placement: Placement, cause: Cause) -> str
     slug = request.store.slug
     if cause.page == "placement":
         return reverse("console-placement", args=[slug, placement.slug])
+    if cause.page == "rule":
+        return reverse("console-campaign", args=[slug, cause.rule_id])
     return reverse(cause.page, args=[slug]) + cause.query
 
 
