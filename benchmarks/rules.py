@@ -1,10 +1,12 @@
-"""What rules cost a request: the same requests with none and with 200 active rules, in turns.
+"""What rules cost: the same requests with none and with 200 active rules, in turns in one run.
 
-    python -m benchmarks.rules [--products 100000] [--rules 200] [--requests 4000]
+Twice. Over HTTP the store's rules are switched on and off, as a member would, and the web processes
+take that up; before each turn they are warmed, because either change empties what they keep. In this
+process `recommend_placement` alone is measured, on the same catalog, models and shoppers' states, by
+the CPU time of the thread, so that what else the machine does counts for less.
 
-Everything happens in one process on made-up data, without network, Valkey and PostgreSQL: what is
-compared is the time of `recommend_placement` alone, where the share of rules is largest. Turns
-alternate, so that a machine that gets slower gets slower for both.
+Requests are those of the benchmark `serving`, with a device. What the rules say stands in
+`rule_mix`; how many of them count for a request is among the figures.
 """
 
 from __future__ import annotations
@@ -12,178 +14,355 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
-import django
 import numpy as np
 
-django.setup()
-
-from recommender.engine.types import Neighbours  # noqa: E402
-from recommender.selectors.catalog_rows import ProductRow  # noqa: E402
-from recommender.selectors.serving_settings import (  # noqa: E402
-    PlacementSettings,
-    RuleSettings,
-    StoreSettings,
+from benchmarks.command import main, say
+from benchmarks.generator import drive, get_request, post_request
+from benchmarks.report import (
+    BenchmarkError,
+    Promise,
+    Report,
+    Table,
+    figure,
+    percentile,
 )
-from recommender.serving.models import (  # noqa: E402
-    Chart,
-    ItemSimilarityModel,
-    PopularityModel,
-    RowMap,
-    ServingModels,
-)
-from recommender.serving.pipeline import recommend_placement  # noqa: E402
-from recommender.serving.placement import ServingPlacement  # noqa: E402
-from recommender.serving.request import RecommendationRequest  # noqa: E402
-from recommender.serving.runtime import StoreRuntime, runtime_rules  # noqa: E402
-from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply  # noqa: E402
-from recommender.serving.strategy import ServingStrategy, strategy_parse  # noqa: E402
-from recommender.stores.session_state import NO_STATE  # noqa: E402
+from benchmarks.rule_mix import DEVICES, SEGMENTS, Document, Shop, rule_documents
+from benchmarks.serving import N_VISITS, request_paths
+from benchmarks.traffic import browser_posts
+from benchmarks.web import web
 
-N_BRANDS, N_CATEGORIES, N_NEIGHBOURS = 400, 300, 100
-TURNS = 20
-# Above one row of neighbours and one chart, as on a product page with a fallback at hand.
-DOCUMENT = {
-    "sources": [
-        {"source": "bought_together", "weight": 0.7},
-        {"source": "bestsellers", "weight": 0.3},
-    ],
-    "diversity": 0,
-    "max_per_brand": 3,
-}
+if TYPE_CHECKING:
+    from benchmarks.world import World
+    from recommender.serving.runtime import StoreRuntime
+
+NAME = "Benchmark rule"
+CONNECTIONS = 16
+WARM_S = 4
+# Answers in a row that must tell of the change: there are several web processes.
+N_CHANGED = 16
+RELOAD_WITHIN_S = 30.0
+# Requests of one turn in this process.
+N_OF_TURN = 200
+
+P99_RATIO = Promise(at_most=1.10)
+NO_FAILURE = Promise(at_most=0.0)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--products", type=int, default=100_000)
-    parser.add_argument("--rules", type=int, default=200)
-    parser.add_argument("--requests", type=int, default=4_000)
-    asked = parser.parse_args()
-    chance = np.random.default_rng(7)
-    plain = _runtime(asked.products, chance)
-    stored = [
-        RuleSettings(n + 1, f"Rule {n}", _document(n, chance), 0.0, 4e9) for n in range(asked.rules)
+@dataclass(slots=True)
+class Found:
+    """What was measured without and with rules; of each turn by itself, too."""
+
+    none: list[float] = field(default_factory=list)
+    rules: list[float] = field(default_factory=list)
+    turns: list[tuple[float, float]] = field(default_factory=list)
+    n_failed: int = 0
+
+    def add(self, none: Sequence[float], rules: Sequence[float]) -> None:
+        self.none += none
+        self.rules += rules
+        self.turns.append((percentile(none, 0.99), percentile(rules, 0.99)))
+
+    def ratio(self, share: float) -> float:
+        return percentile(self.rules, share) / percentile(self.none, share)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rules", type=int, default=200, help="active rules")
+    parser.add_argument("--rate", type=int, default=400, help="requests offered per second")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a turn over HTTP")
+    parser.add_argument("--turns", type=int, default=8, help="turns of each over HTTP")
+    parser.add_argument("--requests", type=int, default=8_000, help="of each in this process")
+
+
+def run(world: World, options: argparse.Namespace) -> Report:
+    """Measure."""
+    from recommender.serving.runtime import RUNTIMES
+
+    runtime = RUNTIMES.get(world.store.pk)
+    assert runtime is not None
+    documents = rule_documents(_shop(world, runtime), options.rules, world.rng)
+    with _stored(world, documents), web() as address:
+        say("warming: visits under way")
+        visits = browser_posts(world, N_VISITS, events_per_post=4)
+        drive(
+            address,
+            [post_request("/v1/events", visit.body, key=world.key) for visit in visits],
+            connections=8,
+        )
+        say(f"in this process: {options.requests:,} requests each")
+        alone, compiled_ms, counted = _in_process(world, runtime, documents, options)
+        over_http = _over_http(world, address, options)
+    return _report(over_http, alone, compiled_ms, counted, options)
+
+
+def order(turn: int) -> tuple[bool, bool]:
+    """Without rules first, or with them: neither always follows the other."""
+    return (False, True) if turn % 2 == 0 else (True, False)
+
+
+def _shop(world: World, runtime: StoreRuntime) -> Shop:
+    snapshot = runtime.snapshot
+    brands, categories = (
+        [codes.names[code] for code in np.bincount(own[own >= 0]).argsort()[::-1].tolist()]
+        for codes, own in (
+            (snapshot.brands, snapshot.brand_codes),
+            (snapshot.categories, snapshot.category_codes),
+        )
+    )
+    departments = dict.fromkeys(path.partition(" > ")[0] for path in categories)
+    chart = runtime.models.popularity
+    assert chart is not None
+    sellers = [snapshot.external_ids[row] for row in chart.bestsellers.ranking[:100].tolist()]
+    return Shop(brands, list(departments), categories, sellers)
+
+
+def _paths(world: World, n: int) -> list[str]:
+    devices = world.rng.choice(DEVICES, n, p=(0.6, 0.3, 0.1)).tolist()
+    paths = request_paths(world, n)
+    return [
+        f"{path}&device={device}&locale=en" for path, device in zip(paths, devices, strict=True)
     ]
-    started = time.process_time()
-    ruled = replace(plain, rules=runtime_rules(plain, stored))
-    print(f"compiling {asked.rules} rules: {(time.process_time() - started) * 1e3:.0f} ms")
+
+
+# --------------------------------------------------------------------------------------- over HTTP
+
+
+@contextmanager
+def _stored(world: World, documents: Sequence[Document]) -> Iterator[None]:
+    """The rules and their segments in the store, switched off; gone afterwards."""
+    from recommender.models import Rule, Segment
+    from recommender.services.strategies import settings_touch
+
+    store = world.store
+    _forget(world)
+    Segment.objects.bulk_create(
+        Segment(store=store, key=key, name=key, document=document) for key, document in SEGMENTS
+    )
+    Rule.objects.bulk_create(
+        Rule(store=store, name=f"{NAME} {n}", document=each, position=n, enabled=False)
+        for n, each in enumerate(documents)
+    )
+    try:
+        yield
+    finally:
+        _forget(world)
+        settings_touch(store_id=store.pk)
+
+
+def _forget(world: World) -> None:
+    from recommender.models import Rule, Segment
+
+    Rule.objects.filter(store=world.store, name__startswith=NAME).delete()
+    Segment.objects.filter(store=world.store, key__in=[key for key, _ in SEGMENTS]).delete()
+
+
+def _over_http(world: World, address: str, options: argparse.Namespace) -> Found:
+    found = Found()
+    n = options.rate * options.seconds
+    for turn in range(options.turns):
+        say(f"over HTTP, turn {turn + 1} of {options.turns}")
+        requests = [get_request(path, key=world.key) for path in _paths(world, n)]
+        warm = [get_request(path, key=world.key) for path in _paths(world, options.rate * WARM_S)]
+        took: dict[bool, list[float]] = {}
+        for active in order(turn):
+            _switch(world, address, active)
+            drive(address, warm, connections=CONNECTIONS, rate=options.rate)
+            driven = drive(address, requests, connections=CONNECTIONS, rate=options.rate)
+            took[active] = driven.latencies_ms
+            found.n_failed += driven.n_failed
+        found.add(took[False], took[True])
+    return found
+
+
+def _switch(world: World, address: str, active: bool) -> None:
+    """Switch the rules, and wait until every web process has taken it up."""
+    from recommender.models import Rule
+    from recommender.services.strategies import settings_touch
+
+    Rule.objects.filter(store=world.store, name__startswith=NAME).update(enabled=active)
+    settings_touch(store_id=world.store.pk)
+    asked = urllib.request.Request(
+        f"{address}/v1/placements/home-for-you/recommendations?explain=true",
+        headers={"Authorization": f"Bearer {world.secret_key}"},
+    )
+    patience = time.monotonic() + RELOAD_WITHIN_S
+    n_right = 0
+    while n_right < N_CHANGED:
+        if time.monotonic() > patience:
+            raise BenchmarkError("the web processes did not take up the change of the rules")
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            told = NAME.encode() in answer.read()
+        n_right = n_right + 1 if told is active else 0
+        time.sleep(0.05)
+
+
+# ---------------------------------------------------------------------------------- in this process
+
+
+def _in_process(
+    world: World, plain: StoreRuntime, documents: Sequence[Document], options: argparse.Namespace
+) -> tuple[Found, float, list[int]]:
+    """Microseconds of CPU, of compiling the milliseconds, and how many rules counted."""
+    from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
+    from recommender.serving.runtime import runtime_rules
+
+    segments = tuple(SegmentSettings(key, key, document) for key, document in SEGMENTS)
+    plain = replace(plain, rules=None, settings=replace(plain.settings, segments=segments))
+    stored = [RuleSettings(n + 1, f"{NAME} {n}", each) for n, each in enumerate(documents)]
+    started = time.thread_time()
+    ruled = _kept_apart(replace(plain, rules=runtime_rules(plain, stored)))
+    compiled_ms = (time.thread_time() - started) * 1e3
     assert ruled.rules is not None
-    assert not ruled.rules.problems
-    pages = [f"p{n}" for n in chance.integers(0, asked.products, 1_000)]
-    times: dict[str, list[float]] = {"none": [], "rules": []}
-    for turn in range(TURNS + 1):
-        for name, runtime in (("none", plain), ("rules", ruled)):
-            found = _turn(runtime, pages, asked.requests // TURNS, chance)
-            # The first turn fills what is kept from one request to the next.
-            if turn:
-                times[name] += found
-    for name, found in times.items():
-        told = ", ".join(f"p{q} {np.percentile(found, q):.0f} µs" for q in (50, 95, 99))
-        print(f"{name:>6}: {told}")
-    for q in (50, 99):
-        ratio = np.percentile(times["rules"], q) / np.percentile(times["none"], q)
-        print(f"p{q} with {asked.rules} rules / without: {ratio:.3f}")
+    if ruled.rules.problems:
+        raise BenchmarkError(f"a rule is left out: {ruled.rules.problems[0].words}")
+    asked = _Asked(world, _paths(world, options.requests))
+    found = Found()
+    n_turns = max(1, options.requests // N_OF_TURN)
+    # Once before: what is kept from one request to the next is the same for both then.
+    for measured in (False, True):
+        for turn in range(n_turns):
+            part = slice(turn * N_OF_TURN, (turn + 1) * N_OF_TURN)
+            took = {
+                active: asked.answer(ruled if active else plain, part) for active in order(turn)
+            }
+            if measured:
+                found.add(took[False], took[True])
+    return found, compiled_ms, asked.counted(ruled)
 
 
-def _turn(
-    runtime: StoreRuntime, pages: Sequence[str], n: int, chance: np.random.Generator
-) -> list[float]:
-    """Microseconds of n requests. Asking for CPU time takes longer than what is measured."""
-    placement = next(iter(runtime.placements.values()))
-    asked = chance.integers(0, len(pages), n).tolist()
-    now_s = time.time()
-    times = []
-    gc.collect()
-    gc.disable()
-    for k in asked:
-        # A cart makes each answer the shopper's own, so that none is kept.
-        request = RecommendationRequest(
-            product_ids=(pages[k],), cart=(pages[k - 1],), device="mobile"
-        )
-        started = time.perf_counter_ns()
-        recommend_placement(
-            runtime, placement, request, NO_STATE, limit=None, shown=set(), now_s=now_s
-        )
-        times.append((time.perf_counter_ns() - started) / 1e3)
-    gc.enable()
-    return times
+def _kept_apart(runtime: StoreRuntime) -> StoreRuntime:
+    """With a memory of its own for the answers that are the same for everybody."""
+    from recommender.serving.recent import Recent
+    from recommender.serving.runtime import N_CONTEXTUAL
+
+    return replace(runtime, contextual=Recent(N_CONTEXTUAL))
 
 
-def _document(n: int, chance: np.random.Generator) -> dict[str, Any]:
-    """Of all kinds; a third of them without a condition, the others by category, device, page."""
-    brand = f"brand {chance.integers(N_BRANDS)}"
-    category = f"shelf {chance.integers(N_CATEGORIES) // 10} > part {chance.integers(10)}"
-    actions: list[dict[str, Any]] = [
-        {"type": "boost", "factor": 2},
-        {"type": "bury", "factor": 2},
-        {"type": "exclude"},
-        {"type": "reserve", "slots": 1, "position": 3},
-    ]
-    action = actions[n % 4]
-    target: dict[str, Any] = {"brands": [brand]}
-    if n % 20 == 1:
-        target = {"price_within_percent": 20, "same_category": True}
-    conditions: list[dict[str, Any]] = [
-        {},
-        {"viewed": {"categories": [category.partition(" > ")[0]]}},
-        {"devices": ["mobile"], "page_types": ["product"]},
-    ]
-    condition = conditions[n % 3]
-    if action["type"] == "reserve":
-        condition = {"viewed": {"categories": [category]}}
-    return {"action": action, "target": target, "condition": condition}
+class _Asked:
+    """Requests with the states of their shoppers, read before anything is measured."""
+
+    def __init__(self, world: World, paths: Sequence[str]) -> None:
+        from recommender.services.session_reading import session_state
+        from recommender.serving.request import RecommendationRequest
+
+        self._asked: list[tuple[str, Any, Any]] = []
+        for path in paths:
+            parts = urlsplit(path)
+            query = parse_qs(parts.query)
+            shopper_id = query["shopper_id"][0]
+            request = RecommendationRequest(
+                shopper_id=shopper_id,
+                product_ids=tuple(query.get("product_id", ())),
+                cart=tuple(query["cart"]) if "cart" in query else None,
+                device=query["device"][0],
+                locale=query["locale"][0],
+            )
+            state = session_state(store_id=world.store.pk, shopper_id=shopper_id)
+            self._asked.append((parts.path.split("/")[3], request, state))
+
+    def answer(self, runtime: StoreRuntime, part: slice) -> list[float]:
+        """What each of some requests takes, in microseconds of this thread."""
+        from recommender.serving.pipeline import recommend_placement
+
+        now_s = time.time()
+        times = []
+        gc.collect()
+        gc.disable()
+        for slug, request, state in self._asked[part]:
+            placement = runtime.placements[slug]
+            started = time.thread_time_ns()
+            recommend_placement(
+                runtime, placement, request, state, limit=None, shown=set(), now_s=now_s
+            )
+            times.append((time.thread_time_ns() - started) / 1e3)
+        gc.enable()
+        return times
+
+    def counted(self, runtime: StoreRuntime) -> list[int]:
+        """How many rules count for each of the first requests."""
+        from recommender.serving.pipeline import recommend_placement
+
+        counted = []
+        for slug, request, state in self._asked[:500]:
+            trace = recommend_placement(
+                runtime,
+                runtime.placements[slug],
+                replace(request, explain=True),
+                state,
+                limit=None,
+                shown=set(),
+                now_s=time.time(),
+            ).trace
+            assert trace is not None
+            active = [step["active"] for step in trace.steps if "active" in step]
+            counted.append(len(active[0]) if active else 0)
+        return counted
 
 
-def _runtime(n: int, chance: np.random.Generator) -> StoreRuntime:
-    rows = [
-        ProductRow(
-            product_id=k + 1,
-            external_id=f"p{k}",
-            title=f"Product {k}",
-            url="",
-            image_url="",
-            price_minor=int(price),
-            list_price_minor=None,
-            currency="USD",
-            available=True,
-            shown=True,
-            brand=f"brand {k % N_BRANDS}",
-            category_path=f"shelf {k % N_CATEGORIES // 10} > part {k % 10}",
-            published_at_s=None,
-            updated_at_us=1,
-            stock_count=int(price) % 100,
-            tags=[f"tag {k % 7}"],
-            attributes=f'{{"colour": "{k % 11}"}}',
-        )
-        for k, price in enumerate(chance.integers(100, 10_000, n))
-    ]
-    snapshot = snapshot_apply(CatalogSnapshot.empty(), rows)
-    everything = np.arange(n, dtype=np.int32)
-    neighbours = chance.integers(0, n, (n, N_NEIGHBOURS), dtype=np.int32)
-    scores = np.sort(chance.random((n, N_NEIGHBOURS), np.float32))[:, ::-1]
-    similar = Neighbours(neighbours, np.ascontiguousarray(scores))
-    chart = Chart(np.linspace(2, 1, n, dtype=np.float32), everything)
-    models = ServingModels(
-        item_similarity=ItemSimilarityModel(RowMap(everything, everything), similar, similar),
-        popularity=PopularityModel(chart, chart),
-    )
-    settings = PlacementSettings(
-        1, "here", "Here", "product", 10, 4, False, 1, "Strategy", DOCUMENT
-    )
-    placement = ServingPlacement(settings, ServingStrategy(1, strategy_parse(DOCUMENT)))
-    store = StoreSettings(1, "USD", b"x" * 32, 1, {}, (settings,))
-    return StoreRuntime(
-        settings=store,
-        placements={"here": placement},
-        snapshot=snapshot,
-        artifacts={},
-        models=models,
-        catalog_version=1,
+# ------------------------------------------------------------------------------------------ report
+
+
+def _report(
+    over_http: Found,
+    alone: Found,
+    compiled_ms: float,
+    counted: Sequence[int],
+    options: argparse.Namespace,
+) -> Report:
+    n = options.rules
+    of_turns = [rules / none for none, rules in over_http.turns]
+    return Report(
+        benchmark="rules",
+        figures=[
+            figure(
+                f"HTTP: p99 with {n} rules, of that with none", over_http.ratio(0.99), "",
+                promise=P99_RATIO,
+            ),
+            figure("HTTP: p50, the same", over_http.ratio(0.5), ""),
+            figure("HTTP: p99, the same, median of the turns", percentile(of_turns, 0.5), ""),
+            figure("in process, CPU: p99, the same", alone.ratio(0.99), ""),
+            figure("in process, CPU: p50, the same", alone.ratio(0.5), ""),
+            figure(
+                "in process, CPU: mean, the same",
+                sum(alone.rules) / sum(alone.none), "",
+            ),
+            figure("failed requests", over_http.n_failed, "", promise=NO_FAILURE),
+            figure("rules that count for a request, mean", sum(counted) / len(counted), ""),
+            figure("rules that count for a request, most", max(counted), ""),
+            figure(f"compiling {n} rules, CPU", compiled_ms, "ms"),
+        ],
+        tables=[
+            _table("Over HTTP, ms", over_http),
+            _table("`recommend_placement` in one process, µs of CPU", alone),
+        ],
+        notes=[
+            (
+                f"{options.rate} requests a second are offered in {options.turns} turns of"
+                f" {options.seconds} s each without and with rules; latency counts from when a"
+                " request was due."
+            ),
+        ],
+    )  # fmt: skip
+
+
+def _table(title: str, found: Found) -> Table:
+    shares = (0.5, 0.9, 0.95, 0.99, 0.999)
+    return Table(
+        title,
+        ("", "requests", *(f"p{100 * share:g}" for share in shares)),
+        [
+            (name, len(took), *(percentile(took, share) for share in shares))
+            for name, took in (("none", found.none), ("rules", found.rules))
+        ],
     )
 
 
 if __name__ == "__main__":
-    main()
+    main(["rules"])

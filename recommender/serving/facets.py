@@ -67,7 +67,12 @@ class FacetSets:
         return sorted({facet.partition(_IS)[0] for facet in self._code_of} - {""})
 
     def tags(self) -> list[str]:
-        return sorted(facet[1:] for facet in self._code_of if facet.startswith(_IS))
+        return sorted(facet[1:] for facet in list(self._code_of) if facet.startswith(_IS))
+
+    def attributes(self) -> list[tuple[str, str]]:
+        """Names and values of the attributes that products have, or had, in no order."""
+        split = (facet.partition(_IS) for facet in list(self._code_of))
+        return [(name, value) for name, _, value in split if name]
 
     def _with(self, facets: Iterable[str]) -> BoolArray:
         has = np.zeros(len(self), np.bool_)

@@ -1,9 +1,10 @@
 """Which rules count for a request, found without looking at those that can't.
 
 Rules are narrowed in the order of how long an answer holds: dates and times of day once a second;
-placement, page and product in view once for each page that is looked at; segments, device and
-locale with each request, and only for rules that ask for them. What the rules of one condition do
-together is combined once and kept. So a request costs few look-ups, however many rules there are.
+placement, page and what is in view once for each kind of page (`rule_pages`); segments, device and
+locale with each request, and only where rules ask for them. What the rules that are left do
+together is combined once and kept (`rule_tables`). So a request costs few look-ups, however many
+rules there are.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
-from recommender.engine.online.rule_targets import InView, ProductColumns
-from recommender.engine.online.rules import Combined, allows, combine, factors_of
+from recommender.engine.online.rule_targets import InView
+from recommender.engine.online.rules import allows, factors_of
 from recommender.engine.types import BoolArray, Float32Array, Int32Array
 from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
 from recommender.serving.recent import Recent
@@ -29,98 +29,95 @@ from recommender.serving.rule_compile import (
     rule_compile,
     targets_age,
 )
-from recommender.serving.rules import Condition, InvalidRuleError, Viewed
+from recommender.serving.rule_pages import Page, PageConditions
+from recommender.serving.rule_tables import Plan, RuleTables
+from recommender.serving.rules import Condition, InvalidRuleError
 from recommender.serving.segments import (
     InvalidSegmentError,
     SegmentDocument,
-    ShopperSeen,
     segment_parse,
     shopper_in,
     shopper_seen,
 )
-from recommender.serving.snapshot import CATEGORY_SEPARATOR, CatalogSnapshot
+from recommender.serving.snapshot import CatalogSnapshot
 
 if TYPE_CHECKING:
     from recommender.serving.context import Context
 
-# What a process keeps of rules that share a condition: three bytes per product each.
-COMBINED_BYTES = 32_000_000
-MIN_COMBINED = 16
-# Pages (placement and product in view) whose rules are remembered; each is some 200 bytes.
-N_VIEWS = 10_000
-# Answers of segments, devices and languages that are remembered for a page.
-N_ASKED = 16
+# Kinds of pages whose rules are remembered; each is some 500 bytes.
+N_PAGES = 5_000
+# Answers of segments, devices and languages that are remembered for a kind of page.
+N_ASKED = 32
 # Sets of rules that are on at one moment: one now, others for previews of other moments.
 N_MOMENTS = 8
 AGE_CHECK_S = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The rules of one page: those that surely count, and those that ask for more."""
+class ActiveRules:
+    """The rules that count for a request, with what is in view. Not to be changed.
 
-    sure: tuple[tuple[int, ...], ...]
+    `rules`, `key`, `placed` and `scales` are those of the plan.
+    """
+
+    __slots__ = ("_combined", "_tables", "in_view", "key", "placed", "rules", "scales")
+
+    def __init__(self, plan: Plan, tables: RuleTables, in_view: InView) -> None:
+        self.rules = plan.rules
+        self.key = plan.key
+        self.placed = plan.placed
+        self.scales = plan.scales
+        self.in_view = in_view
+        self._combined = plan.combined
+        self._tables = tables
+
+    def allows(self, rows: Int32Array) -> BoolArray | None:
+        """Which of some rows the rules let through; None for all of them."""
+        tables = self._tables
+        return allows(self._combined, tables.sets, tables.columns, self.in_view, rows)
+
+    def factors(self, rows: Int32Array) -> Float32Array | None:
+        """By which the scores of some rows are multiplied, None by nothing."""
+        tables = self._tables
+        return factors_of(self._combined, tables.sets, tables.columns, self.in_view, rows)
+
+    def means(self, rule: ServingRule, rows: Int32Array) -> BoolArray:
+        """Which of some rows one rule means; none, if it compares with what isn't in view."""
+        means, relative = self._tables.means(rule, rows), rule.effect.relative
+        if relative is None:
+            return means
+        if not relative.can_compare(self.in_view):
+            return np.zeros(len(rows), np.bool_)
+        return means & relative.holds(self._tables.columns, self.in_view, rows)
+
+    def ranked(self, rule: ServingRule, ranking: Int32Array) -> Int32Array:
+        """What a rule may mean of a ranking, in its order; `means` says it of those that compare."""
+        return self._tables.ranked(rule, ranking)
+
+
+# What rules do for all requests alike; or their places, where something is compared with what is in
+# view. No rule at all is no places.
+_Found: TypeAlias = ActiveRules | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _PageRules:
+    """The rules of a kind of page: those that surely count, and those that ask the request."""
+
+    sure: tuple[int, ...]
     asked: tuple[tuple[Condition, tuple[int, ...]], ...]
-    in_view: InView
-    active: ActiveRules | None
-    kept: Recent[tuple[tuple[int, ...], ...], ActiveRules] = field(
-        default_factory=lambda: Recent(N_ASKED)
-    )
+    device: bool
+    locale: bool
+    segments: tuple[str, ...]
+    found: dict[tuple[object, ...], _Found] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """The rules whose dates and times of day are now, with the pages looked at meanwhile."""
+    """The rules whose dates and times of day are now, by number of their condition, with the pages
+    looked at meanwhile."""
 
-    groups: tuple[tuple[Condition, tuple[int, ...]], ...]
-    views: Recent[tuple[str, str, int, str | None], _View] = field(
-        default_factory=lambda: Recent(N_VIEWS)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveRules:
-    """The rules that count for a request. Not to be changed.
-
-    Attributes
-    ----------
-    rules
-        In their order.
-    key
-        Their ids: what an answer that is kept has to be kept under.
-    groups
-        What they do, together for those that share a condition.
-    placed
-        Those that pin or reserve, the first one first.
-    scales
-        Whether any boosts or buries.
-    """
-
-    rules: tuple[ServingRule, ...]
-    key: tuple[int, ...]
-    groups: tuple[Combined, ...]
-    in_view: InView
-    columns: ProductColumns
-    placed: tuple[ServingRule, ...]
-    scales: bool
-
-    def allows(self, rows: Int32Array) -> BoolArray | None:
-        """Which of some rows the rules let through; None for all of them."""
-        return allows(self.groups, self.columns, self.in_view, rows)
-
-    def factors(self, rows: Int32Array) -> Float32Array:
-        """By which the scores of some rows are multiplied."""
-        return factors_of(self.groups, self.columns, self.in_view, rows)
-
-    def means(self, rule: ServingRule, rows: Int32Array) -> BoolArray:
-        """Which of some rows one rule means; none, if it compares with what isn't in view."""
-        effect = rule.effect
-        means = effect.holds(rows)
-        if effect.relative is not None:
-            if not effect.relative.can_compare(self.in_view):
-                return np.zeros(len(rows), np.bool_)
-            means &= effect.relative.holds(self.columns, self.in_view, rows)
-        return means
+    groups: tuple[tuple[int, tuple[int, ...]], ...]
+    pages: Recent[Page, _PageRules] = field(default_factory=lambda: Recent(N_PAGES))
 
 
 class ServingRules:
@@ -149,7 +146,6 @@ class ServingRules:
         self.segments = segments
         self.compiled_s = compiled_s
         self._snapshot = snapshot
-        self._columns = snapshot.columns()
         self._zone = ZoneInfo(time_zone)
         self._starts = np.array([rule.starts_s for rule in rules], np.float64)
         self._ends = np.array([rule.ends_s for rule in rules], np.float64)
@@ -158,17 +154,21 @@ class ServingRules:
             for place, rule in enumerate(rules)
             if _asks_clock(rule.document.condition)
         ]
-        self._effects = [rule.effect for rule in rules]
-        self._conditions = [msgspec.json.encode(rule.document.condition) for rule in rules]
+        # By what they say: conditions hold tables, which can't be keys.
+        numbers: dict[bytes, int] = {}
+        self._conditions: list[Condition] = []
+        self._condition_of: list[int] = []
+        for rule in rules:
+            condition = rule.document.condition
+            number = numbers.setdefault(msgspec.json.encode(condition), len(numbers))
+            if number == len(self._conditions):
+                self._conditions.append(condition)
+            self._condition_of.append(number)
+        self._pages = PageConditions(self._conditions, snapshot, now_s=compiled_s)
+        self._tables = RuleTables(rules, snapshot)
         self._ages = targets_age([rule.document for rule in rules])
         self._moments: Recent[tuple[int, ...], _Moment] = Recent(N_MOMENTS)
         self._now: tuple[int, _Moment] | None = None
-        # Made in the thread that refreshes, so that no request has to wait for the large ones.
-        capacity = max(MIN_COMBINED, COMBINED_BYTES // (3 * len(snapshot) + 1))
-        self._combined: Recent[tuple[int, ...], Combined] = Recent(capacity)
-        own = [places for _, places in self._moment(compiled_s).groups]
-        for places in sorted(own, key=len)[-capacity:]:
-            self._combine(places)
 
     def is_stale(self, now_s: float) -> bool:
         """Whether the ages of products have changed enough to compile again."""
@@ -180,16 +180,25 @@ class ServingRules:
         if not moment.groups:
             return None
         row = context.page_rows[0] if context.page_rows else -1
-        key = (slug, page_type, row, context.category)
-        view = moment.views.get(key, lambda: self._view(moment, *key))
-        if not view.asked:
-            return view.active
-        shopper = _Shopper(context)
-        more = [places for condition, places in view.asked if self._holds(condition, shopper)]
-        if not more:
-            return view.active
-        groups = (*view.sure, *more)
-        return view.kept.get(groups, lambda: self._active(groups, view.in_view))
+        page = self._pages.page(slug, page_type, row, context.category)
+        rules = moment.pages.get(page, lambda: self._page_rules(moment, page))
+        request = context.request
+        asked = (
+            request.device if rules.device else None,
+            request.locale if rules.locale else None,
+            _answers(context, rules.segments, self.segments) if rules.segments else (),
+        )
+        found = rules.found.get(asked)
+        if found is None:
+            found = self._find(rules, *asked)
+            if len(rules.found) >= N_ASKED:
+                rules.found.clear()
+            rules.found[asked] = found
+        if isinstance(found, ActiveRules):
+            return found
+        if not found:
+            return None
+        return ActiveRules(self._tables.plan(found), self._tables, self._in_view(context, row))
 
     def _moment(self, now_s: int) -> _Moment:
         known = self._now
@@ -206,133 +215,83 @@ class ServingRules:
         self._now = (now_s, moment)
         return moment
 
-    def _grouped(self, places: tuple[int, ...]) -> tuple[tuple[Condition, tuple[int, ...]], ...]:
+    def _grouped(self, places: tuple[int, ...]) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """Rules by condition."""
-        groups: dict[bytes, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         for place in places:
-            groups.setdefault(self._conditions[place], []).append(place)
-        return tuple((self.rules[own[0]].document.condition, tuple(own)) for own in groups.values())
+            groups.setdefault(self._condition_of[place], []).append(place)
+        return tuple((number, tuple(own)) for number, own in groups.items())
 
-    def _view(
-        self,
-        moment: _Moment,
-        slug: str,
-        page_type: str,
-        row: int,
-        category: str | None,
-    ) -> _View:
-        sure: list[tuple[int, ...]] = []
+    def _page_rules(self, moment: _Moment, page: Page) -> _PageRules:
+        sure: list[int] = []
         asked: list[tuple[Condition, tuple[int, ...]]] = []
-        for condition, places in moment.groups:
-            if not self._page_holds(condition, slug, page_type, row, category):
+        for number, places in moment.groups:
+            if not self._pages.holds(number, page):
                 continue
+            condition = self._conditions[number]
             if condition.segments or condition.devices or condition.locales:
                 asked.append((condition, places))
             else:
-                sure.append(places)
-        snapshot = self._snapshot
-        in_view = InView(
+                sure += places
+        return _PageRules(
+            sure=tuple(sure),
+            asked=tuple(asked),
+            device=any(condition.devices for condition, _ in asked),
+            locale=any(condition.locales for condition, _ in asked),
+            segments=tuple(dict.fromkeys(key for each, _ in asked for key in each.segments)),
+        )
+
+    def _find(
+        self,
+        rules: _PageRules,
+        device: str | None,
+        locale: str | None,
+        answers: tuple[bool, ...],
+    ) -> _Found:
+        """The rules of a page for who asks so."""
+        segments = {key for key, holds in zip(rules.segments, answers, strict=True) if holds}
+        places = list(rules.sure)
+        for condition, own in rules.asked:
+            if (
+                (not condition.devices or device in condition.devices)
+                and (not condition.locales or _speaks(locale, condition.locales))
+                and (not condition.segments or not segments.isdisjoint(condition.segments))
+            ):
+                places += own
+        if not places:
+            return ()
+        found = tuple(sorted(places))
+        plan = self._tables.plan(found)
+        return found if plan.compares else ActiveRules(plan, self._tables, InView())
+
+    def _in_view(self, context: Context, row: int) -> InView:
+        snapshot, category = self._snapshot, context.category
+        return InView(
             categories=snapshot.categories_inside(category) if category else None,
             brand=int(snapshot.brand_codes[row]) if row >= 0 else -1,
             price_minor=int(snapshot.price_minor[row]) if row >= 0 else -1,
         )
-        groups = tuple(sure)
-        return _View(
-            sure=groups,
-            asked=tuple(asked),
-            in_view=in_view,
-            active=self._active(groups, in_view) if groups else None,
-        )
-
-    def _active(self, groups: tuple[tuple[int, ...], ...], in_view: InView) -> ActiveRules:
-        combined = tuple(map(self._combine, groups))
-        rules = tuple(self.rules[place] for place in sorted(chain.from_iterable(groups)))
-        placed = sorted(chain.from_iterable(group.placed for group in combined))
-        return ActiveRules(
-            rules=rules,
-            key=tuple(rule.rule_id for rule in rules),
-            groups=combined,
-            in_view=in_view,
-            columns=self._columns,
-            placed=tuple(self.rules[place] for place in placed),
-            scales=any(group.scales for group in combined),
-        )
-
-    def _combine(self, places: tuple[int, ...]) -> Combined:
-        n = len(self._snapshot)
-        return self._combined.get(places, lambda: combine(self._effects, places, n_items=n))
-
-    def _page_holds(
-        self, condition: Condition, slug: str, page_type: str, row: int, category: str | None
-    ) -> bool:
-        if condition.placements and slug not in condition.placements:
-            return False
-        if condition.page_types and page_type not in condition.page_types:
-            return False
-        viewed = condition.viewed
-        if viewed.categories and not _is_inside(category, viewed.categories):
-            return False
-        return not viewed.asks_product or (row >= 0 and self._product_holds(viewed, row))
-
-    def _product_holds(self, viewed: Viewed, row: int) -> bool:
-        snapshot = self._snapshot
-        if viewed.brands:
-            brand = int(snapshot.brand_codes[row])
-            if brand < 0 or snapshot.brands.names[brand] not in viewed.brands:
-                return False
-        price = int(snapshot.price_minor[row])
-        low, high = viewed.price_from_minor, viewed.price_until_minor
-        if low is not None and price < low:
-            return False
-        if high is not None and not 0 <= price <= high:
-            return False
-        facets, own = snapshot.facets, int(snapshot.facet_sets[row])
-        if viewed.tags and not facets.with_tag(viewed.tags)[own]:
-            return False
-        return all(
-            facets.with_attribute(name, values)[own] for name, values in viewed.attributes.items()
-        )
-
-    def _holds(self, condition: Condition, shopper: _Shopper) -> bool:
-        """What only the request can tell: device, locale, segments."""
-        request = shopper.context.request
-        if condition.devices and request.device not in condition.devices:
-            return False
-        if condition.locales and not _speaks(request.locale, condition.locales):
-            return False
-        return not condition.segments or any(
-            shopper.is_in(key, self.segments) for key in condition.segments
-        )
 
 
-class _Shopper:
-    """Who asks: what is known, and the segments looked at, worked out once for a request."""
-
-    __slots__ = ("_known", "_seen", "context")
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self._known: dict[str, bool] = {}
-        self._seen: list[ShopperSeen | None] = []
-
-    def is_in(self, key: str, segments: Mapping[str, SegmentDocument]) -> bool:
-        known = self._known.get(key)
-        if known is None:
-            segment, context = segments.get(key), self.context
-            if not self._seen:
-                request = context.request
-                profiles = context.models.profiles
-                self._seen.append(
-                    shopper_seen(request.shopper_id, context.state, profiles, context.snapshot)
-                )
-            known = self._known[key] = segment is not None and shopper_in(
-                segment,
-                self._seen[0],
-                device=context.request.device,
-                snapshot=context.snapshot,
+def _answers(
+    context: Context, keys: Sequence[str], segments: Mapping[str, SegmentDocument]
+) -> tuple[bool, ...]:
+    """Whether who asks is in each of some segments; a segment that is gone has nobody in it."""
+    request, snapshot = context.request, context.snapshot
+    seen = shopper_seen(request.shopper_id, context.state, context.models.profiles, snapshot)
+    return tuple(
+        [
+            key in segments
+            and shopper_in(
+                segments[key],
+                seen,
+                device=request.device,
+                snapshot=snapshot,
                 now_s=context.now_s,
             )
-        return known
+            for key in keys
+        ]
+    )
 
 
 def rules_compile(
@@ -400,12 +359,6 @@ def _clock_holds(condition: Condition, local: datetime) -> bool:
     if start < end:
         return start <= now < end
     return now >= start or now < end
-
-
-def _is_inside(category: str | None, paths: Sequence[str]) -> bool:
-    return category is not None and any(
-        category == path or category.startswith(path + CATEGORY_SEPARATOR) for path in paths
-    )
 
 
 def _speaks(locale: str | None, wanted: Sequence[str]) -> bool:

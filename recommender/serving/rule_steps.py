@@ -23,8 +23,8 @@ from recommender.serving.trace import Step, Trace
 PINNED = "pinned"
 # The source of a product that a reserved slot took where no candidate matched.
 RESERVED = "bestsellers"
-# Rows of the bestsellers that are looked at together for a reserved slot.
-BLOCK = 500
+# Of the bestsellers that a reserved slot may take so many are looked at first, then twice as many.
+FIRST_BLOCK = 50
 # Beyond the pool that is kept without rules: so far down a boost looks.
 POOL_FACTOR = 2
 
@@ -37,7 +37,7 @@ def rules_begin(context: Context, rules: ServingRules | None, settings: Placemen
 
 def rules_key(context: Context) -> tuple[int, ...]:
     """What an answer that is kept for everybody has to be kept under."""
-    return () if context.rules is None else context.rules.key
+    return () if context.rules is None else (context.rules.key,)
 
 
 def rules_pool(context: Context, pool: int) -> int:
@@ -53,7 +53,10 @@ def rules_scale(context: Context, blended: Blended, trace: Trace | None) -> Blen
     if trace is not None:
         _explain_scaling(context, active, blended.rows, trace)
     factors = active.factors(blended.rows)
-    return scale_blended(blended, factors) if (factors != factors[0]).any() else blended
+    # The same for all of them changes nothing.
+    if factors is None or (factors == factors[0]).all():
+        return blended
+    return scale_blended(blended, factors)
 
 
 def rules_place(
@@ -195,13 +198,15 @@ def _bestsellers(
     if model is None:
         return []
     found: list[int] = []
-    ranking = model.bestsellers.ranking
-    for start in range(0, len(ranking), BLOCK):
-        rows = ranking[start : start + BLOCK]
-        fits = rows[active.means(rule, rows) & context.allowed(rows)].tolist()
-        found += [row for row in fits if row not in taken]
-        if len(found) >= n_missing:
-            break
+    ranking = active.ranked(rule, model.bestsellers.ranking)
+    start, n_looked_at = 0, FIRST_BLOCK
+    while start < len(ranking) and len(found) < n_missing:
+        rows = ranking[start : start + n_looked_at]
+        fits = context.allowed(rows)
+        if rule.effect.relative is not None:
+            fits &= active.means(rule, rows)
+        found += [row for row in rows[fits].tolist() if row not in taken]
+        start, n_looked_at = start + n_looked_at, 2 * n_looked_at
     for row in found[:n_missing]:
         score = float(model.bestsellers.scores[row])
         by_row.setdefault(row, Chosen(row, score, RESERVED, -1, None))

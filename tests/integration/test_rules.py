@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from catalog.models import EventType, Store
+from catalog.models import EventType, Product, Store
+from catalog.services.products import catalog_changed
 from recommender.models import Placement, Rule, Segment
 from recommender.services.recommend import Page, recommend
 from recommender.services.strategies import settings_touch, strategy_version_create
@@ -84,6 +86,17 @@ def test_an_excluded_product_is_gone_everywhere_and_back_when_the_rule_is_off(
     Rule.objects.filter(pk=rule.pk).update(enabled=False)
     serve(world.store)
     assert "milk" in ids(ask(world.store, product_ids=("muesli",)))
+
+
+def test_a_tag_counts_whether_the_feed_or_a_member_gave_it(world: TwoTastes) -> None:
+    products = Product.objects.filter(store=world.store)
+    products.filter(external_id="milk").update(tags=["breakfast"], updated_at=timezone.now())
+    products.filter(external_id="honey").update(
+        member_tags=["Breakfast"], updated_at=timezone.now()
+    )
+    catalog_changed(store_id=world.store.pk)
+    write(world.store, INCLUDE, {"tags": ["breakfast"]})
+    assert set(ids(ask(world.store, product_ids=("muesli",)))) == {"milk", "honey"}
 
 
 def test_include_only_holds_for_fallbacks_too(world: TwoTastes) -> None:

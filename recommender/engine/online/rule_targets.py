@@ -220,18 +220,31 @@ class RelativeTarget:
         -------
         bool[len(rows)]
         """
-        mask = np.ones(len(rows), np.bool_)
+        mask: BoolArray | None = None
         if self.same_category and view.categories is not None:
-            mask &= view.categories[columns.category_codes.take(rows)]
+            mask = view.categories.take(columns.category_codes.take(rows))
         if self.same_brand:
-            mask &= columns.brand_codes.take(rows) == view.brand
+            own = columns.brand_codes.take(rows) == view.brand
+            mask = own if mask is None else mask & own
         if self.price_within is not None or self.compared:
+            low, high = self._price_span(view.price_minor)
             prices = columns.price_minor.take(rows)
-            if self.price_within is not None:
-                # In whole minor units and to the edge: 10 % of 20.00 includes 18.00 and 22.00.
-                reach = round(view.price_minor * self.price_within)
-                mask &= np.abs(prices - view.price_minor) <= reach
-            if self.compared:
-                mask &= (prices - view.price_minor) * self.compared > 0
-            mask &= prices >= 0
-        return mask
+            own = prices >= low
+            if high is not None:
+                own &= prices <= high
+            mask = own if mask is None else mask & own
+        return np.ones(len(rows), np.bool_) if mask is None else mask
+
+    def _price_span(self, price_minor: int) -> tuple[int, int | None]:
+        """What it may cost beside a product of this price, both ends included."""
+        low, high = 0, None
+        if self.price_within is not None:
+            # In whole minor units and to the edge: 10 % of 20.00 includes 18.00 and 22.00.
+            reach = round(price_minor * self.price_within)
+            low, high = price_minor - reach, price_minor + reach
+        if self.compared > 0:
+            low = price_minor + 1
+        elif self.compared < 0:
+            high = price_minor - 1 if high is None else min(high, price_minor - 1)
+        # What has no price costs -1, which is never inside.
+        return max(low, 0), high

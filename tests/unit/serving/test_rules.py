@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recommender.engine.online.rule_sets import product_sets
 from recommender.engine.online.rules import Does, Effect, combine, settle
 from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
 from recommender.serving.context import Context
@@ -347,8 +348,9 @@ def test_includes_and_excludes_combine_as_masks_do(rules: list[tuple[bool, list[
     expected = eligible.copy()
     for include, mask in rules:
         expected &= np.array(mask) if include else ~np.array(mask)
-    combined = combine(effects, range(len(effects)), n_items=9)
-    allowed = eligible if combined.allowed is None else eligible & combined.allowed
+    sets = product_sets([effect.packed for effect in effects], n_items=9)
+    combined = combine(effects, range(len(effects)), sets)
+    allowed = eligible if combined.allowed is None else eligible & combined.allowed[sets.codes]
     np.testing.assert_array_equal(allowed, expected)
 
 
@@ -364,9 +366,11 @@ def test_factors_multiply_up_to_a_hundred(rules: list[tuple[float, list[bool]]])
     effects = [Effect(Does.SCALE, np.packbits(np.array(m)), factor=f) for f, m in rules]
     expected = np.ones(9)
     for factor, mask in rules:
-        expected = np.where(mask, np.clip(expected * factor, 0.01, 100), expected)
-    combined = combine(effects, range(len(effects)), n_items=9)
-    found = np.ones(9) if combined.codes is None else combined.table[combined.codes]
+        expected = np.where(mask, expected * factor, expected)
+    expected = np.clip(expected, 0.01, 100)
+    sets = product_sets([effect.packed for effect in effects], n_items=9)
+    combined = combine(effects, range(len(effects)), sets)
+    found = np.ones(9) if combined.factors is None else combined.factors[sets.codes]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     rows = np.array([8, 0, 3], np.int32)
     for effect, (_, mask) in zip(effects, rules, strict=True):
