@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import BenchmarkError
-from recommender.config import processes
+from recommender.config import programs
 from recommender.config.embedded.process import die_with_parent
 from recommender.config.env import PROJECT_DIR, Environment, from_environ
 
@@ -45,7 +45,7 @@ class Saturated:
 def web(application: str = APPLICATION, *, ready: str = "/readyz") -> Iterator[str]:
     """The web processes on a free port, ready. Yields their address."""
     env = _environment(_free_port())
-    command = list(processes.web(env).command)
+    command = list(programs.web(env).command)
     if command[-1] != APPLICATION:
         raise BenchmarkError(f"The web command ends in {command[-1]!r}, not in the application.")
     command[-1] = application
@@ -60,13 +60,13 @@ def web(application: str = APPLICATION, *, ready: str = "/readyz") -> Iterator[s
 def background() -> Iterator[dict[str, int]]:
     """Beat, worker and trainer. Yields their process ids by name."""
     env = _environment(_free_port())
-    programs = (processes.beat(env), processes.worker(env), processes.trainer(env))
+    chosen = (programs.beat(env), programs.worker(env), programs.trainer(env))
     with ExitStack() as started:
         yield {
             program.name: started.enter_context(
                 running(program.name, program.command, env, environ=program.environ)
             ).pid
-            for program in programs
+            for program in chosen
         }
 
 
@@ -81,7 +81,7 @@ def running(
             cwd=PROJECT_DIR,
             env={
                 **os.environ,
-                **processes.child_environ(env),
+                **programs.child_environ(env),
                 **(environ or {}),
                 "PYTHONUNBUFFERED": "1",
             },

@@ -30,7 +30,7 @@ from catalog.models import ApiKey, Event, EventType, Product, Shopper, Store, Us
 from catalog.selectors.keys import publishable_key
 from catalog.services.keys import api_key_create
 from catalog.services.partitions import partitions_ensure
-from recommender.config import processes
+from recommender.config import programs
 from recommender.config.env import PROJECT_DIR, Environment
 from recommender.management.commands.up import collect_static, migrate
 from recommender.models import Artifact, Experiment, Placement, Run, Strategy
@@ -206,7 +206,7 @@ def manage(env: Environment, *arguments: str) -> None:
     connection.close()
     finished = subprocess.run(
         [sys.executable, str(PROJECT_DIR / "manage.py"), *arguments],
-        env={**os.environ, **processes.child_environ(env)},
+        env={**os.environ, **programs.child_environ(env)},
         stdin=subprocess.DEVNULL,
         check=False,
     )

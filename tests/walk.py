@@ -34,6 +34,8 @@ from catalog.models import (
     Store,
     User,
 )
+from catalog.services.feed_files import feed_keep
+from catalog.services.feed_imports import import_look
 from catalog.services.invitations import invitation_create
 from recommender.models import (
     EventWeights,
@@ -146,6 +148,8 @@ class World:
     product_import: ProductImport
     quarantined: QuarantinedEvent
     price_tag: str
+    paused: Placement
+    asking: ProductImport
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, role: str) -> Client:
@@ -185,12 +189,20 @@ def furnished(store: Store) -> World:
         page_type=Placement.PageType.HOME,
         strategy_version=version,
     )
+    # An older version is restored with a newer one behind it.
+    strategy_version_create(strategy=strategy, document=NEWER)
     feed = ProductFeed.objects.create(
-        store=store, name=slug, url="https://feeds.example/a.csv", format=FeedFormat.CSV
+        store=store,
+        name=slug,
+        url="https://feeds.example/a.csv",
+        format=FeedFormat.CSV,
+        mapping={"id": "id", "title": "title"},
     )
     product_import = ProductImport.objects.create(
         store=store, feed=feed, origin=ProductImport.Origin.URL, name=slug, url=feed.url, n_errors=1
     )
+    feed_keep(product_import=product_import, chunks=[b"id,title\n1,Stolen\n"])
+    import_look(product_import=product_import)
     ImportProblem.objects.create(product_import=product_import, line=2, reason="No title")
     EventWeights.objects.create(store=store, weights={"view_item": 0.2})
     make_event(
@@ -210,7 +222,7 @@ def furnished(store: Store) -> World:
         placement=placement,
         strategy=strategy,
         version=version,
-        rule=Rule.objects.create(store=store, name=slug, document=RULE),
+        rule=_last_rule(store),
         segment=Segment.objects.create(
             store=store, key=f"{slug}-only", name=slug, document=SEGMENT
         ),
@@ -225,9 +237,31 @@ def furnished(store: Store) -> World:
             edit=PlacementEdit(values={"n_products": 1}),
             now=now,
         ).token,
+        paused=Placement.objects.create(
+            store=store,
+            slug=f"{slug}-paused",
+            name=f"{store.name} paused",
+            page_type=Placement.PageType.HOME,
+            strategy_version=version,
+            paused=True,
+        ),
+        asking=ProductImport.objects.create(
+            store=store,
+            origin=ProductImport.Origin.URL,
+            name=slug,
+            url=feed.url,
+            state=ProductImport.State.ASKING,
+        ),
     )
 
 
+def _last_rule(store: Store) -> Rule:
+    """The last of two, so that it can be moved up."""
+    Rule.objects.create(store=store, name=f"{store.slug} first", document=RULE, position=0)
+    return Rule.objects.create(store=store, name=store.slug, document=RULE, position=1)
+
+
+NEWER: dict[str, Any] = {"sources": [{"source": "new_arrivals", "weight": 1}]}
 RULE: dict[str, Any] = {
     "action": {"type": "exclude"},
     "target": {"product_ids": ["nothing"]},
@@ -236,7 +270,7 @@ RULE: dict[str, Any] = {
 SEGMENT: dict[str, Any] = {"type": "new", "days": 1}
 
 # What these say is the same in all stores: with them there is nothing of another to ask for.
-SHARED = frozenset({"store", "recipe"})
+SHARED = frozenset({"store", "recipe", "kind"})
 
 # How to fill a parameter: by its name alone, or by the name of the address and its own.
 VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
@@ -255,7 +289,12 @@ VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
     "strategy_id": lambda world: world.strategy.pk,
     "key": lambda world: world.strategy.key,
     ("console-price-tag", "token"): lambda world: world.price_tag,
+    # What can be resumed is paused, and what is answered has asked.
+    ("console-placement-resume", "slug"): lambda world: world.paused.slug,
+    ("console-import-answer", "import_id"): lambda world: world.asking.pk,
+    ("console-import-cancel", "import_id"): lambda world: world.asking.pk,
     "recipe": lambda _: RECIPES[0].slug,
+    "kind": lambda _: "product",
     "version_id": lambda world: world.version.pk,
     # The API speaks of the merchant's own ids.
     "external_id": lambda world: world.shop.products[0].external_id,
@@ -288,16 +327,25 @@ def values_for(address: Address, world: World, *, store: Store | None = None) ->
     return values
 
 
+# What views answered: it is the same in every store, and a walk asks for it again and again.
+_METHODS: dict[str, frozenset[str]] = {}
+
+
 def methods_of(address: Address, client: Client, path: str) -> frozenset[str]:
-    """The methods that a view says it takes, asked with one that doesn't exist.
+    """The methods that a view says it takes, asked with one that doesn't exist. Asked once.
 
     A view that doesn't look takes that one, too: `NO_METHOD` is among the answer then.
     """
-    with untouched():
-        answer = client.generic(NO_METHOD, path)
-    if answer.status_code == 405:
-        return frozenset(method.strip() for method in answer.headers["Allow"].split(","))
-    return frozenset() if answer.status_code == 404 else frozenset({"GET", "POST", NO_METHOD})
+    if address.route not in _METHODS:
+        with untouched():
+            answer = client.generic(NO_METHOD, path)
+        if answer.status_code == 404:
+            return frozenset()
+        methods = {"GET", "POST", NO_METHOD}
+        if answer.status_code == 405:
+            methods = {method.strip() for method in answer.headers["Allow"].split(",")}
+        _METHODS[address.route] = frozenset(methods)
+    return _METHODS[address.route]
 
 
 class untouched:  # noqa: N801  # reads as a word: with untouched()

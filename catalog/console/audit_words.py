@@ -11,9 +11,21 @@ MAX_CHANGES = 40
 MAX_VALUE_CHARS = 300
 NOTHING = "–"
 
-# What isn't here is said by its own words: "placement.edit" is "Placement: edit".
+# Every action that is recorded. One of an older version is said by its own words: "thing.move" is
+# "Thing: move".
 ACTION_WORDS: dict[str, str] = {
+    "catalog.import": "Catalog: imported",
+    "configuration.import": "Configuration: imported",
     "event_weights.save": "Event weights: saved",
+    "feed.columns": "Feed: columns chosen",
+    "feed.create": "Feed: kept, to be read again",
+    "feed.delete": "Feed: deleted",
+    "feed.edit": "Feed: changed",
+    "import.answer": "Import: question answered",
+    "import.cancel": "Import: cancelled",
+    "import.check": "Import: columns chosen",
+    "import.create": "Import: file or address given",
+    "import.start": "Import: started",
     "invitation.create": "Invitation: made",
     "invitation.revoke": "Invitation: revoked",
     "key.create": "Key: made",
@@ -24,10 +36,32 @@ ACTION_WORDS: dict[str, str] = {
     "model.confirm": "Model: confirmed",
     "model.discard": "Model: discarded",
     "model.retrain": "Model: training asked for",
+    "placement.create": "Placement: made",
+    "placement.edit": "Placement: changed",
+    "placement.pause": "Placement: paused",
+    "placement.resume": "Placement: live again",
+    "product.hide": "Product: hidden",
+    "product.show": "Product: shown again",
+    "product.tag": "Product: tag added",
+    "product.untag": "Product: tag taken off",
     "quarantine.replay": "Refused events: judged again",
+    "rule.create": "Rule: made",
+    "rule.delete": "Rule: deleted",
+    "rule.disable": "Rule: switched off",
+    "rule.edit": "Rule: changed",
+    "rule.enable": "Rule: switched on",
+    "rule.move": "Rule: moved in the order",
+    "rule.pause": "Rule: paused by itself",
+    "segment.create": "Segment: made",
+    "segment.delete": "Segment: deleted",
+    "segment.edit": "Segment: changed",
     "shopper.link": "Shopper: linked",
     "shopper.unlink": "Shopper: link undone",
     "store.create": "Store: opened",
+    "strategy.create": "Strategy: made",
+    "strategy.edit": "Strategy: new version",
+    "strategy.rename": "Strategy: renamed",
+    "strategy.restore": "Strategy: older version restored",
 }
 
 

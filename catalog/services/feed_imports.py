@@ -129,6 +129,7 @@ def import_look(*, product_import: ProductImport) -> None:
 def import_configure(
     *,
     product_import: ProductImport,
+    user: User,
     mapping: Mapping[str, str],
     remove_vanished: bool,
 ) -> None:
@@ -140,14 +141,17 @@ def import_configure(
     """
     mapping_check(mapping)
     changes = {"mapping": dict(mapping), "remove_vanished": remove_vanished}
-    _move(
-        product_import,
-        MAPPABLE,
-        state=State.QUEUED,
-        job=Job.CHECK,
-        **changes,
-        **_FROM_START,
-    )
+    with transaction.atomic():
+        _move(
+            product_import,
+            MAPPABLE,
+            state=State.QUEUED,
+            job=Job.CHECK,
+            **changes,
+            **_FROM_START,
+        )
+        after = {"columns": dict(mapping), "takes vanished products out": remove_vanished}
+        _record(product_import, user, "import.check", after)
 
 
 def import_queue(*, product_import: ProductImport, job: str, remove_vanished: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from catalog.models import ImportProblem, ProductFeed, ProductImport, Store, Use
 from catalog.services.audit import audit_record
 from catalog.services.feed_fetch import address_check
 from catalog.services.feed_files import feed_forget
-from catalog.services.feed_imports import OPEN, RUNNING, import_from_address
+from catalog.services.feed_imports import OPEN, RUNNING, import_configure, import_from_address
 
 State, Every = ProductImport.State, ProductFeed.Every
 
@@ -70,6 +71,47 @@ def feed_edit(
         feed.save()
         _record(feed, user, "feed.edit", before, _facts(feed))
     return feed
+
+
+def feed_columns_begin(*, feed: ProductFeed, user: User) -> ProductImport:
+    """Queue the fetching of a feed, so that its columns can be chosen anew; nothing is imported by it.
+
+    Whoever calls it hands it over on commit. Raises FetchRefused, MappingRefused.
+    """
+    return import_from_address(
+        store=feed.store,
+        user=user,
+        url=feed.url,
+        mapping=feed.mapping,
+        remove_vanished=feed.remove_vanished,
+        feed=feed,
+    )
+
+
+def feed_columns_save(
+    *, product_import: ProductImport, user: User, mapping: Mapping[str, str]
+) -> None:
+    """Read a feed from now on the way one of its imports is read, and queue the check of that one.
+
+    Whoever calls it hands it over on commit. The feed stays as it is if the import can't be checked.
+    Raises ValueError for an import of no feed, else MappingRefused, ImportMoved.
+    """
+    feed = product_import.feed
+    if feed is None:
+        raise ValueError("This import is of no feed.")
+    with transaction.atomic():
+        import_configure(
+            product_import=product_import,
+            user=user,
+            mapping=mapping,
+            remove_vanished=feed.remove_vanished,
+        )
+        before = {"columns": feed.mapping, "format": feed.format}
+        feed.mapping, feed.format = dict(mapping), product_import.format
+        after = {"columns": feed.mapping, "format": feed.format}
+        if after != before:
+            feed.save(update_fields=["mapping", "format"])
+            _record(feed, user, "feed.columns", before, after)
 
 
 def feed_delete(*, feed: ProductFeed, user: User) -> None:

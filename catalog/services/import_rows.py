@@ -181,8 +181,8 @@ def products_store(
     """Create and update the counted products with places from `first` to `last`.
 
     One transaction; returns how many are new and how many changed. Of a product that exists only
-    what the mapping says is touched: tags or margins from elsewhere stay. One that was deleted
-    comes back. `hidden` is a member's decision and stays.
+    what the mapping says is touched: margins or attributes from elsewhere stay. One that was deleted
+    comes back. `hidden` and `member_tags` are members' decisions and stay.
     """
     decided = columns_decided(mapping)
     inserted = ", ".join(_COLUMNS)

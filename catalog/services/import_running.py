@@ -59,20 +59,21 @@ class _Stopped(Exception):
 
 
 def import_take(*, import_id: int) -> int | None:
-    """Execute a queued import unless its store is at another one; returns the next one of the line.
+    """Execute a queued import unless another one is under way; returns the next one of the line.
 
-    One import per store at a time: two would judge each other's products as vanished. One that has
-    to wait stays queued and is handed over by the one before it (or by the schedule).
+    One import at a time, of all stores: two of one store would judge each other's products as
+    vanished, and a few whose feeds come slowly would take the place of everything else that the
+    worker does. One that has to wait stays queued and is handed over by the one before it (or by the
+    schedule).
     """
-    found = ProductImport.objects.filter(pk=import_id).first()
-    if found is None:
-        return None
-    with turn(f"import of store {found.store_id}") as mine:
+    with turn("import") as mine:
         if not mine:
             return None
         import_execute(import_id=import_id)
-    queued = ProductImport.objects.filter(store_id=found.store_id, state=State.QUEUED)
-    return queued.order_by("created_at").values_list("pk", flat=True).first()
+    # One that seems to run is one whose worker was killed: or another worker just took its turn, and
+    # then nothing comes of handing it over.
+    waiting = ProductImport.objects.filter(state__in=(State.QUEUED, *RUNNING))
+    return waiting.order_by("created_at").values_list("pk", flat=True).first()
 
 
 def import_execute(*, import_id: int) -> None:
@@ -116,12 +117,24 @@ def _begin(import_id: int) -> ProductImport | None:
                 " again: what was stored already counts as unchanged then.",
             )
             return None
+        if found.n_attempts:
+            found.message = _begun_again(found)
         found.n_attempts += 1
         found.state = State.CHECKING
         found.step, found.progress, found.heartbeat_at = "Starting", 0.0, timezone.now()
-        found.save(update_fields=["n_attempts", "state", "step", "progress", "heartbeat_at"])
+        found.save(
+            update_fields=["n_attempts", "state", "step", "progress", "message", "heartbeat_at"]
+        )
         ImportProblem.objects.filter(product_import=found).delete()
     return found
+
+
+def _begun_again(found: ProductImport) -> str:
+    """What the history says of an import whose worker was killed, however it goes on."""
+    what = f"The process at it was killed at “{found.step or 'Starting'}”, and it was begun again."
+    if found.state == State.IMPORTING:
+        return f"{what} What had been stored by then counts as unchanged."
+    return f"{what} Nothing had been changed by then."
 
 
 class _Run:
@@ -258,7 +271,7 @@ class _Run:
         if removes and asks and not self.row.may_remove_many:
             _update(self.row, state=State.ASKING, step="", progress=READING_SHARE, n_attempts=0)
             return
-        _update(self.row, state=State.IMPORTING)
+        _update(self.row, state=State.IMPORTING, step="Storing")
         n_new = n_changed = 0
         for first in range(1, counts.n_products + 1, BLOCK):
             last = min(first + BLOCK - 1, counts.n_products)
@@ -271,7 +284,7 @@ class _Run:
             self.pulse(f"Storing: {last:,} of {counts.n_products:,} products", share)
         n_removed = vanished_remove(store=self.store) if removes else 0
         with transaction.atomic():
-            _end(self.row, State.DONE, "")
+            _end(self.row, State.DONE, self.row.message)
             audit_record(
                 store=self.store,
                 actor=self.row.requested_by,

@@ -73,7 +73,7 @@ SETTINGS = (
     Setting(
         "VITRINE_WORKER_CONCURRENCY",
         "2",
-        "background tasks at the same time, besides a training, which has a process of its own",
+        "background tasks at the same time, besides an import and a training",
     ),
     Setting(
         "VITRINE_ADDRESS_CALLS_PER_MINUTE",

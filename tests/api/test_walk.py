@@ -1,7 +1,7 @@
 """A walk over every address of the API with the keys of one store and the ids of another.
 
-A new address needs a line in `KEYS`, and one in `BODIES` if it takes a body; a new parameter a line in
-`VALUES` (tests/walk.py).
+A new address needs a line in `KEYS`, and one in `BODIES` for each method that changes something; a
+new parameter a line in `VALUES` (tests/walk.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from catalog.models import ApiKey, Store
 from catalog.services.keys import api_key_create
 from tests.walk import (
     METHODS,
+    UNSAFE,
     Address,
     World,
     addresses,
@@ -49,7 +50,8 @@ KEYS: dict[str, str] = {
     "v1-docs": NO_KEY,
     "": NO_KEY,
 }
-# What to send, by address and method, so that it names what is only in `world`.
+# What to send, by address and method, so that it names what is only in `world`; None without a body.
+# Each is good enough to be done with the key of `world`.
 BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
     ("v1-events", "POST"): lambda world: {
         "events": [
@@ -70,9 +72,13 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
             for product in world.shop.products
         ]
     },
+    ("v1-product", "DELETE"): lambda _: None,
     ("v1-imports", "POST"): lambda _: {"url": "https://feeds.example/all.csv"},
     ("v1-shopper-link", "POST"): lambda world: {"customer_id": world.shop.shoppers[0].external_id},
+    ("v1-shopper-link", "DELETE"): lambda _: None,
 }
+# It only asks.
+ASKING = {("v1-recommendations", "POST")}
 # Names that merchants give: the same one in two stores is two things, so that sending another's
 # makes or finds one's own. Everything else that has a parameter answers 404.
 OWN_NAMES = {("v1-shopper-link", "POST")}
@@ -95,11 +101,12 @@ def key_of(world: World, kind: str) -> str:
 
 
 def send(client: Client, address: Address, method: str, world: World, key: str | None) -> Any:
-    body = BODIES.get((address.name, method))
+    make = BODIES.get((address.name, method))
+    body = None if make is None else make(world)
     return client.generic(
         method,
         address.path(values_for(address, world)),
-        json.dumps(body(world)) if body is not None else "",
+        "" if body is None else json.dumps(body),
         content_type="application/json",
         headers={} if key is None else {"Authorization": f"Bearer {key}"},
     )
@@ -127,19 +134,22 @@ def test_a_key_of_one_store_reaches_nothing_of_another(
     assert not wrong
 
 
-def test_the_walk_reaches_what_is_ones_own(ours: World) -> None:
+def test_the_walk_reaches_and_changes_what_is_ones_own(ours: World, theirs: World) -> None:
     """Otherwise a walk that is refused everything would prove nothing."""
-    client, key = browser(), key_of(ours, "sk")
+    client, key, n_changes = browser(), key_of(ours, "sk"), 0
+    before, before_theirs = rows_of(ours.store), rows_of(theirs.store)
     for address in addresses("api"):
         for method in METHODS:
             if (address.name, method) in BODIES:
+                where = (method, address.route)
                 with untouched():
                     answer = send(client, address, method, ours, key)
-                assert answer.status_code in (200, 201, 202), (
-                    method,
-                    address.route,
-                    answer.content,
-                )
+                    changed = rows_of(ours.store) != before
+                    assert rows_of(theirs.store) == before_theirs, where
+                assert answer.status_code in (200, 201, 202, 204), (*where, answer.content)
+                assert changed == ((address.name, method) not in ASKING), where
+                n_changes += changed
+    assert n_changes == len(BODIES) - len(ASKING)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +193,12 @@ def test_every_address_of_the_api_says_which_key_opens_it(ours: World) -> None:
     assert {address.name for address in addresses("api")} == set(KEYS)
 
 
-def test_every_method_that_takes_a_body_is_sent_one(ours: World) -> None:
+def test_every_method_that_changes_something_is_sent(ours: World) -> None:
     client = browser(headers={"Authorization": f"Bearer {key_of(ours, 'sk')}"})
     for address in addresses("api"):
         methods = methods_of(address, client, address.path(values_for(address, ours)))
-        for method in methods & {"POST", "PUT", "PATCH"}:
+        for method in methods & UNSAFE:
             assert (address.name, method) in BODIES, (
-                f"{method} {address.route}: add a body to BODIES in tests/api/test_walk.py, one"
-                " that names what only one store has."
+                f"{method} {address.route}: add to BODIES in tests/api/test_walk.py what to"
+                " send, so that it names what only one store has."
             )

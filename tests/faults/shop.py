@@ -43,12 +43,18 @@ def make() -> dict[str, object]:
     judged = products_judge([json.dumps(each).encode() for each in products], currency="USD")
     assert not judged.refused, judged.refused
     products_upsert(store_id=store.pk, drafts=judged.drafts)
+    # The other one has the same products, and feeds that bring them.
+    other = store_create(name="Other shop", slug="other", owner=None)
+    store_recipes_install(store=other)
+    products_upsert(store_id=other.pk, drafts=judged.drafts)
     with connection.cursor() as cursor:
         cursor.execute(TASK_LOG)
     return {
         "store_id": store.pk,
         "publishable": ApiKey.objects.get(store=store, kind="pk").publishable,
         "secret": api_key_create(store=store, kind="sk", name="Back office")[1],
+        "other_id": other.pk,
+        "other_secret": api_key_create(store=other, kind="sk", name="Back office")[1],
     }
 
 

@@ -38,6 +38,8 @@ class Stack:
     store_id: int
     publishable: str
     secret: str
+    other_id: int
+    other_secret: str
     supervisor: subprocess.Popen[bytes]
     extra: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -131,6 +133,8 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             "VITRINE_PORT": str(port),
             "VITRINE_WEB_WORKERS": "2",
             "VITRINE_WORKER_CONCURRENCY": "2",
+            # The feeds of the scenarios come from this machine.
+            "VITRINE_IMPORT_ALLOWED_HOSTS": "127.0.0.1",
             "PYTHONWARNINGS": "ignore",
         }
         shop = subprocess.run(
@@ -165,12 +169,17 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             for extra in stack.extra:
                 extra.kill()
                 extra.wait()
-            supervisor.send_signal(signal.SIGTERM)
-            try:
-                supervisor.wait(30)
-            except subprocess.TimeoutExpired:
-                supervisor.kill()
-                supervisor.wait()
+            _stop(supervisor)
+
+
+def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    """Told twice, it waits for nobody: how a stop goes is proved elsewhere."""
+    deadline = time.monotonic() + 30
+    while supervisor.poll() is None and time.monotonic() < deadline:
+        supervisor.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    supervisor.kill()
+    supervisor.wait()
 
 
 def _make_durable(servers: embedded.Servers) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from recommender.config import processes
+from recommender.config import ports, programs
 from recommender.config.env import from_environ, make_data_dir
+from recommender.config.supervisor import Supervisor
 
 
 def say(text: str) -> None:
@@ -22,16 +23,16 @@ def main() -> int:
     make_data_dir(env.data_dir)
     workers = [
         replace(program, command=[*program.command, "--include", "tests.faults.tasks"])
-        for program in (processes.worker(env), processes.trainer(env))
+        for program in (programs.worker(env), programs.trainer(env))
     ]
-    supervisor = processes.Supervisor(
-        [processes.web(env), processes.beat(env), *workers],
+    supervisor = Supervisor(
+        [programs.web(env), programs.beat(env), *workers],
         data_dir=env.data_dir,
         environ={},
         say=say,
     )
     return supervisor.run(
-        ready=lambda: processes.answers(env.host, env.port),
+        ready=lambda: ports.answers(env.host, env.port),
         on_ready=lambda: say("ready"),
     )
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from recommender.config import processes
+from recommender.config import ports, programs
 from recommender.config.env import from_environ
 from tests.faults.client import Crowd, Page, Tally, event
 from tests.faults.figures import FULL, Figures, Judge, long_form
@@ -74,8 +74,8 @@ def test_a_stop_or_a_rolling_restart_cuts_no_request(
 ) -> None:
     port = free_port()
     env = from_environ({**stack.environ, "VITRINE_PORT": str(port)})
-    server = stack.python(*processes.web(env).command[1:])
-    wait_until(lambda: processes.answers("127.0.0.1", port), 60, "the second server answers")
+    server = stack.python(*programs.web(env).command[1:])
+    wait_until(lambda: ports.answers("127.0.0.1", port), 60, "the second server answers")
     time.sleep(1.0)
     looks = Looks(port, stack)
     with looks:
@@ -84,7 +84,7 @@ def test_a_stop_or_a_rolling_restart_cuts_no_request(
         if signum == signal.SIGTERM:
             assert server.wait(15) == 0
         else:
-            time.sleep(2.5 * processes.ROLLING_SECONDS)
+            time.sleep(2.5 * programs.ROLLING_SECONDS)
     # What the kernel had queued when the port was closed is reset; no process has seen it, which is
     # held against the impressions below.
     n_refused = looks.outcomes["refused"] + looks.outcomes["reset"]

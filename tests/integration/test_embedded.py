@@ -16,12 +16,13 @@ import psycopg
 import pytest
 import redis
 
-from recommender.config import embedded, processes
+from recommender.config import embedded, ports
 from recommender.config.embedded.account import SYSTEM_DIR
 from recommender.config.embedded.postgres import Postgres, postgres_of
 from recommender.config.embedded.process import is_alive, wait_for
 from recommender.config.embedded.valkey import valkey_of
 from recommender.config.env import PROJECT_DIR, OperatorError
+from recommender.config.supervisor import remove_leftovers
 
 pytestmark = pytest.mark.slow
 
@@ -296,16 +297,17 @@ def test_a_taken_port_is_said_with_its_holder() -> None:
             OperatorError,
             match=rf"Port {port} is taken by process {os.getpid()} .*--port {port + 1}",
         ):
-            processes.check_port("127.0.0.1", port)
-    processes.check_port("127.0.0.1", free_port())
+            ports.check_port("127.0.0.1", port)
+    ports.check_port("127.0.0.1", free_port())
 
 
 SUPERVISED = """
 import signal, sys
 from pathlib import Path
-from recommender.config import processes
-from recommender.config.processes import Program, Supervisor
-processes.FIRST_PAUSE_SECONDS = 0.05
+from recommender.config import supervisor
+from recommender.config.programs import Program
+from recommender.config.supervisor import Supervisor
+supervisor.FIRST_PAUSE_SECONDS = 0.05
 def program(name, code):
     return Program(name, [sys.executable, "-c", code], 36, [(signal.SIGTERM, 1.0)])
 programs = [
@@ -318,8 +320,7 @@ def on_ready(): print("ready", flush=True)
 data_dir, count = Path(sys.argv[1]), int(sys.argv[2])
 def ready():
     return count < 3 and all("here" in (data_dir / "logs" / f"{p.name}.log").read_text() for p in programs[:count])
-supervisor = Supervisor(programs[:count], data_dir=data_dir, environ={})
-sys.exit(supervisor.run(ready=ready, on_ready=on_ready))
+sys.exit(Supervisor(programs[:count], data_dir=data_dir, environ={}).run(ready=ready, on_ready=on_ready))
 """
 
 
@@ -393,7 +394,7 @@ def test_no_process_outlives_a_killed_supervisor(supervised: Path) -> None:
     supervisor.stdout.close()
     assert wait_for(lambda: not is_alive(steady), 5)  # told by the kernel
     assert is_alive(stubborn)
-    assert processes.remove_leftovers(supervised) == 1  # the next start
+    assert remove_leftovers(supervised) == 1  # the next start
     assert wait_for(lambda: not is_alive(stubborn), 5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from catalog.models import Store
 from recommender.models import Placement, StrategyVersion
@@ -54,3 +55,18 @@ def test_a_wrong_document_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(InvalidStrategyError, match=words):
         strategy_parse(document)
+
+
+def test_a_store_gets_them_in_seven_queries_and_the_second_time_nothing_new(
+    db: None, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    store = Store.objects.create(name="Fresh", slug="fresh")
+    with django_assert_max_num_queries(7 + 2):  # and the savepoint of the test's transaction
+        placements = store_recipes_install(store=store)
+    assert [each.slug for each in placements] == [recipe.slug for recipe in RECIPES]
+    assert store_recipes_install(store=store) == []
+    # A strategy that lost its placement is used again.
+    version = placements[0].strategy_version
+    placements[0].delete()
+    (again,) = store_recipes_install(store=store)
+    assert again.strategy_version == version

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recommender.config.env import (
     PATIENCE,
+    PROJECT_DIR,
     SETTINGS,
     OperatorError,
     broker_url,
@@ -18,6 +21,9 @@ from recommender.config.env import (
     make_data_dir,
     settings_table,
 )
+
+# Told to a process of ours by the one that starts it.
+SET_BY_US = {"VITRINE_PULSE_FILE", "VITRINE_SUPERVISOR"}
 
 
 def test_without_any_variable_it_listens_on_this_machine_only() -> None:
@@ -185,7 +191,37 @@ def test_a_file_in_the_way_of_the_data_folder_is_named(tmp_path: Path) -> None:
         make_data_dir(tmp_path / "data")
 
 
-def test_every_setting_is_in_the_table_and_the_documentation() -> None:
-    operations = Path(__file__).parents[2] / "docs" / "operations.md"
-    assert settings_table() in operations.read_text()
-    assert all(f"`{setting.name}`" in settings_table() for setting in SETTINGS)
+def test_readme_and_documentation_have_the_whole_table_of_settings() -> None:
+    for page in (PROJECT_DIR / "README.md", PROJECT_DIR / "docs" / "operations.md"):
+        assert settings_table() in page.read_text(), (
+            f"put what settings_table() says into {page.name}"
+        )
+
+
+class Recorder(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, **values: str) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_the_table_has_exactly_what_is_read_from_the_environment() -> None:
+    environ = Recorder()
+    from_environ(environ)
+    assert environ.asked == {setting.name for setting in SETTINGS}
+
+
+def test_every_variable_of_ours_that_the_code_names_is_in_the_table_or_set_by_us() -> None:
+    """Also those that are only set for a process of ours, so that nobody looks for them in vain."""
+    named = {
+        name
+        for app in ("catalog", "recommender", "analytics")
+        for path in (PROJECT_DIR / app).rglob("*.py")
+        for name in re.findall(r'"(VITRINE_[A-Z_]+)"', path.read_text())
+    }
+    assert named - {setting.name for setting in SETTINGS} == SET_BY_US

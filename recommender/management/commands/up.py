@@ -28,7 +28,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from catalog.models import Member, Store, User
 from catalog.services.stores import StoreRefused, store_create
-from recommender.config import embedded, processes
+from recommender.config import embedded, ports, programs
 from recommender.config.embedded import FolderLock
 from recommender.config.embedded.process import die_with_parent
 from recommender.config.env import (
@@ -41,6 +41,7 @@ from recommender.config.env import (
     operator_errors,
 )
 from recommender.config.progress import Progress
+from recommender.config.supervisor import Supervisor, remove_leftovers
 from recommender.models import Artifact
 from recommender.services.strategies import store_recipes_install
 
@@ -78,25 +79,25 @@ class Command(BaseCommand):
             )
 
     def _run(self, env: Environment, *, demo: bool, work: bool, logs: bool) -> int:
-        processes.remove_leftovers(env.data_dir)
-        processes.check_port(env.host, env.port)
+        remove_leftovers(env.data_dir)
+        ports.check_port(env.host, env.port)
         migrate()
         collect_static(env.data_dir)
         figures = prepare_demo(env) if demo else None
         if not demo or env.admin_email:
             ensure_first_member(env)
         connection.close()
-        programs = [processes.web(env)]
+        started = [programs.web(env)]
         if work:
-            programs += [processes.beat(env), processes.worker(env), processes.trainer(env)]
-        supervisor = processes.Supervisor(
-            programs,
+            started += [programs.beat(env), programs.worker(env), programs.trainer(env)]
+        supervisor = Supervisor(
+            started,
             data_dir=env.data_dir,
-            environ=processes.child_environ(env),
+            environ=programs.child_environ(env),
             say=self._say,
             verbose=logs,
         )
-        waiting = Progress("Starting " + ", ".join(program.name for program in programs))
+        waiting = Progress("Starting " + ", ".join(program.name for program in started))
 
         def on_ready() -> None:
             waiting.close()
@@ -104,9 +105,7 @@ class Command(BaseCommand):
 
         def ready() -> bool:
             waiting.tick()
-            return processes.answers(
-                _connectable(env.host), env.port, host_header=_host_header(env)
-            )
+            return ports.answers(_connectable(env.host), env.port, host_header=_host_header(env))
 
         def revive() -> None:
             try:
@@ -234,7 +233,7 @@ def _once(
     connection.close()
     finished = subprocess.run(
         [sys.executable, str(PROJECT_DIR / "manage.py"), command, *arguments],
-        env={**os.environ, **processes.child_environ(env)},
+        env={**os.environ, **programs.child_environ(env)},
         stdin=subprocess.DEVNULL,
         check=False,
         preexec_fn=die_with_parent(signal.SIGTERM),

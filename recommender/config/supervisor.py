@@ -1,4 +1,4 @@
-"""The supervisor behind `manage.py up`: starts the processes, restarts what crashes, stops all in order.
+"""The supervisor behind `manage.py up`: starts the programs, restarts what crashes, stops all in order.
 
 Each process has a session of its own, so a Ctrl-C in the terminal reaches only the supervisor, which then
 stops them one after the other. If the supervisor itself is killed, the kernel ends them (Linux), and the
@@ -7,24 +7,22 @@ next start cleans up what is left.
 
 from __future__ import annotations
 
-import errno
-import http.client
 import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from recommender.config.embedded.process import die_with_parent, last_lines, size, wait_for
-from recommender.config.env import Environment, OperatorError, operator_errors
+from recommender.config.env import operator_errors
+from recommender.config.programs import Program
 from recommender.config.pulse import PULSE_FILE, pulse_of
 
 LOG_LIMIT_BYTES = 10_000_000
@@ -35,100 +33,9 @@ HEALTHY_SECONDS = 60.0
 # A process that crashes this often before it ever was ready will not get better by itself.
 HOPELESS_STARTS = 5
 READY_WITHIN_SECONDS = 120.0
-# A worker or beat tells every second that it works. A busy machine may keep it waiting for a while.
-SILENT_SECONDS = 10.0
 FIRST_SIGN_WITHIN_SECONDS = 90.0
-# Until a new web process answers: loading the code, the stores, and the models.
-ROLLING_SECONDS = 15
 # The variable that marks every process of a supervisor, found again after it was killed.
 MARK = "VITRINE_SUPERVISOR"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One process to run, and how to end it: each signal with the seconds to wait before the next.
-
-    With ``waits`` it is started when the others are ready: whoever waits at the terminal waits for
-    those, and on two cores everything else would only slow them down.
-    """
-
-    name: str
-    command: Sequence[str]
-    colour: int
-    stop: Sequence[tuple[signal.Signals, float]]
-    waits: bool = False
-    # It gives signs of life (`config.pulse`): silent for so long, it is killed and started again.
-    silent_after_seconds: float | None = None
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-
-def child_environ(env: Environment) -> dict[str, str]:
-    """The variables that tell a process of ours which installation it belongs to."""
-    return {
-        "DJANGO_SETTINGS_MODULE": os.environ["DJANGO_SETTINGS_MODULE"],
-        "DATABASE_URL": env.database_url,
-        "REDIS_URL": env.redis_url,
-        "VITRINE_DATA_DIR": str(env.data_dir),
-        "VITRINE_HOST": env.host,
-        "VITRINE_PORT": str(env.port),
-    }
-
-
-def web(env: Environment) -> Program:
-    """Granian with WSGI; whitenoise serves the static files."""
-    command = [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-        *("--host", env.host, "--port", str(env.port)),
-        *("--workers", str(env.web_workers), "--blocking-threads", str(env.web_threads)),
-        # A thread takes its database connection with it when it ends.
-        *("--blocking-threads-idle-timeout", "600"),
-        # Counts open connections, not requests: idle keep-alive connections must not lock out others.
-        *("--backlog", "1024", "--backpressure", "1024"),
-        *("--http", "1", "--no-ws", "--no-access-log", "--log-level", "warning"),
-        # In a rolling restart (SIGHUP) the old process goes when the new one has had time to load.
-        *("--respawn-failed-workers", "--respawn-interval", str(ROLLING_SECONDS)),
-        *("--workers-kill-timeout", "8"),
-        "recommender.config.wsgi:application",
-    ]
-    return Program("web", command, 36, [(signal.SIGTERM, 10.0)])
-
-
-# Else the C library keeps what large arrays leave behind, more with every size it has seen. Smaller
-# ones than this come from its heap; other C libraries take no notice.
-_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
-
-
-def worker(env: Environment) -> Program:
-    """Celery's worker for everything short: what is new is learned within seconds, whatever trains."""
-    program = _celery_worker(env, "worker", queue="default", concurrency=env.worker_concurrency)
-    return replace(program, environ=_GIVE_BACK)
-
-
-def trainer(env: Environment) -> Program:
-    """Celery's worker for what takes minutes and much memory: one training at a time."""
-    return _celery_worker(env, "trainer", queue="training", concurrency=1)
-
-
-def _celery_worker(env: Environment, name: str, *, queue: str, concurrency: int) -> Program:
-    """A task that is cut off at the end goes back to the queue and runs at the next start."""
-    command = [
-        *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "worker"),
-        *("--hostname", f"{name}@%h", "--queues", queue, "--concurrency", str(concurrency)),
-        *("--loglevel", env.log_level),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-    ]
-    stop = [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)]
-    return Program(name, command, 33, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
-
-
-def beat(env: Environment) -> Program:
-    """Celery's clock."""
-    command = [
-        *(sys.executable, "-m", "celery", "--app", "recommender.config.celery", "beat"),
-        *("--pidfile", "", "--loglevel", env.log_level),
-    ]
-    stop = [(signal.SIGTERM, 5.0)]
-    return Program("beat", command, 35, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
 
 
 @dataclass(slots=True)
@@ -404,58 +311,6 @@ def remove_leftovers(data_dir: Path) -> int:
     psutil.wait_procs(found, timeout=5)
     path.unlink(missing_ok=True)
     return len(found)
-
-
-# ----------------------------------------------------------------------------------------------- checks
-
-
-def check_port(host: str, port: int) -> None:
-    """OperatorError if nothing can listen there, with who does if that can be read."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError:
-            raise OperatorError(
-                f"This user may not listen on port {port}: choose one above 1023 with --port or VITRINE_PORT."
-            ) from None
-        except socket.gaierror:
-            raise OperatorError(
-                f"VITRINE_HOST is {host!r}, which is not an address of this machine."
-            ) from None
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise OperatorError(
-                    f"VITRINE_HOST is {host!r}, where this machine can't listen: {error.strerror}."
-                ) from error
-            raise OperatorError(
-                f"Port {port} is taken{_holder(port)}: stop that program, or choose another port with"
-                f" --port {port + 1} or VITRINE_PORT={port + 1}."
-            ) from None
-
-
-def answers(host: str, port: int, *, path: str = "/readyz", host_header: str = "localhost") -> bool:
-    """Whether the web process answers 200 there."""
-    connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", path, headers={"Host": host_header})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _holder(port: int) -> str:
-    import psutil
-
-    with suppress(psutil.Error, OSError):
-        for found in psutil.net_connections(kind="tcp"):
-            listens = found.status == psutil.CONN_LISTEN and found.pid
-            if listens and getattr(found.laddr, "port", None) == port:
-                return f" by process {found.pid} ({psutil.Process(found.pid).name()})"
-    return ""
 
 
 def _how_it_ended(returncode: int) -> str:
