@@ -14,7 +14,13 @@ from catalog.feeds.rows import FeedRefused
 from catalog.models import ProductFeed
 from catalog.selectors.imports import feed_find, import_find
 from catalog.services.feed_imports import import_hand_over
-from catalog.services.feed_schedule import feed_create, feed_delete, feed_edit, feed_import
+from catalog.services.feed_schedule import (
+    feed_columns_begin,
+    feed_create,
+    feed_delete,
+    feed_edit,
+    feed_import,
+)
 
 Every = ProductFeed.Every
 
@@ -86,6 +92,20 @@ def feed_run(request: ConsoleRequest, feed_id: int) -> HttpResponse:
     feed = _find(request, feed_id)
     try:
         made = feed_import(feed=feed, user=request.user)
+    except (FeedRefused, MappingRefused) as error:
+        messages.warning(request, str(error))
+        return redirect("console-feed", request.store.slug, feed.pk)
+    transaction.on_commit(lambda: import_hand_over(import_id=made.pk))
+    return redirect("console-import", request.store.slug, made.pk)
+
+
+@require_POST
+@member_page(roles=EDITORS)
+def feed_columns(request: ConsoleRequest, feed_id: int) -> HttpResponse:
+    """Fetch a feed to choose its columns anew: its first rows are needed for that."""
+    feed = _find(request, feed_id)
+    try:
+        made = feed_columns_begin(feed=feed, user=request.user)
     except (FeedRefused, MappingRefused) as error:
         messages.warning(request, str(error))
         return redirect("console-feed", request.store.slug, feed.pk)

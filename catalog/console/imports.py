@@ -53,6 +53,7 @@ from catalog.services.feed_imports import (
     import_start,
 )
 from catalog.services.feed_preview import FeedHead, feed_head, feed_preview
+from catalog.services.feed_schedule import feed_columns_save
 from catalog.spreadsheet import csv_lines
 
 State = ProductImport.State
@@ -181,7 +182,7 @@ class FieldRow:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member_page(roles=EDITORS)
 def import_columns(request: ConsoleRequest, import_id: int) -> HttpResponse:
-    """Which column is what. Posting it checks the file."""
+    """Which column is what. Posting it checks the file; a feed is read that way from now on."""
     found = _find(request, import_id)
     try:
         import_mappable(product_import=found)
@@ -194,16 +195,24 @@ def import_columns(request: ConsoleRequest, import_id: int) -> HttpResponse:
         return _columns_page(request, found, head, mapping)
     mapping = _mapping_sent(request.POST, head)
     try:
-        import_configure(
-            product_import=found,
-            mapping=mapping,
-            remove_vanished="remove_vanished" in request.POST,
-        )
+        if found.feed is not None:
+            feed_columns_save(product_import=found, user=request.user, mapping=mapping)
+        else:
+            import_configure(
+                product_import=found,
+                user=request.user,
+                mapping=mapping,
+                remove_vanished="remove_vanished" in request.POST,
+            )
     except MappingRefused as refused:
         return _columns_page(request, found, head, mapping, refused.fields)
     except ImportMoved as error:
         messages.warning(request, str(error))
     else:
+        if found.feed is not None:
+            messages.success(
+                request, f"“{found.feed.name}” is read with these columns from now on."
+            )
         transaction.on_commit(lambda: import_hand_over(import_id=import_id))
     return redirect("console-import", request.store.slug, import_id)
 

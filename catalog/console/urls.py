@@ -43,6 +43,7 @@ urlpatterns = [
     path("catalog/imports/<int:import_id>/feed/", feeds.feed_make, name="console-feed-create"),
     path("catalog/feeds/<int:feed_id>/", feeds.feed_page, name="console-feed"),
     path("catalog/feeds/<int:feed_id>/run/", feeds.feed_run, name="console-feed-run"),
+    path("catalog/feeds/<int:feed_id>/columns/", feeds.feed_columns, name="console-feed-columns"),
     path("catalog/feeds/<int:feed_id>/delete/", feeds.feed_remove, name="console-feed-delete"),
     path("settings/", settings.settings_page, name="console-settings"),
     path("settings/keys/", settings.key_create, name="console-key-create"),

@@ -40,6 +40,14 @@ class Product(models.Model):
         max_length=400, blank=True, default="", help_text="Levels joined by ' > '"
     )
     tags = ArrayField(models.CharField(max_length=60), default=list, blank=True)
+    # Apart from the feed's, which are replaced with each import. Both count: see `all_tags`.
+    member_tags = ArrayField(
+        models.CharField(max_length=60),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Given by members in the console: feeds and the API leave them alone",
+    )
     attributes = models.JSONField(default=dict, blank=True)
     margin_minor = models.BigIntegerField(null=True, blank=True)
     vector = ArrayField(models.FloatField(), null=True, blank=True)
@@ -67,3 +75,14 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def is_available(self) -> bool:
+        """It can be bought: what serving calls available."""
+        in_stock = self.stock_count is None or self.stock_count > 0
+        return in_stock and self.availability != self.Availability.OUT_OF_STOCK
+
+    @property
+    def all_tags(self) -> list[str]:
+        """The feed's and the members', each once."""
+        return list(dict.fromkeys((*self.tags, *self.member_tags)))

@@ -15,6 +15,8 @@ from catalog.models import Event, EventType, Product, Store
 from catalog.models.products import CATEGORY_SEPARATOR
 
 PER_PAGE = 50
+# What lists don't show.
+_BULKY = ("description", "vector", "attributes")
 # Beyond so many pages nobody leafs, and each page would cost more than the one before.
 MAX_PAGES = 200
 
@@ -108,7 +110,7 @@ def product_page(*, store: Store, wanted: ProductFilter, number: int) -> Product
     n_found = products.count()
     number = max(1, min(number, MAX_PAGES, -(-n_found // PER_PAGE)))
     start = (number - 1) * PER_PAGE
-    rows = products.defer("description", "vector", "attributes").order_by(*SORTS[wanted.sort])
+    rows = products.defer(*_BULKY).order_by(*SORTS[wanted.sort])
     return ProductPage(list(rows[start : start + PER_PAGE]), n_found, number)
 
 
@@ -147,6 +149,43 @@ def categories_of(*, store: Store, parent: str = "") -> list[str]:
         return sorted(name for (name,) in cursor.fetchall())
 
 
+# Of what fits so many are looked at before the best are chosen: a word of half the catalog costs no
+# more than one of a hundred products.
+_N_RANKED = 200
+
+
+def products_suggested(*, store: Store, words: str, limit: int) -> list[Product]:
+    """Products that fit what is being typed, or the newest for nothing. Two queries.
+
+    The product with just this id comes first, then titles that begin with the words; of equal ones
+    those that can be recommended.
+    """
+    products = Product.objects.filter(store=store, deleted_at=None).defer(*_BULKY)
+    words = words.strip()
+    if not words:
+        return list(products.order_by("-updated_at", "-pk")[:limit])
+    exact = list(products.filter(external_id=words))
+    wanted = ProductFilter(words=words, state=ALL_STATES)
+    found = products_matching(store=store, wanted=wanted).exclude(pk__in=[p.pk for p in exact])
+    typed = words.casefold()
+    ranked = sorted(
+        found.defer(*_BULKY)[:_N_RANKED],
+        key=lambda product: (
+            not product.title.casefold().startswith(typed),
+            product.hidden or not product.price_minor or not product.is_available,
+            product.title.casefold(),
+            product.pk,
+        ),
+    )
+    return [*exact, *ranked][:limit]
+
+
+def products_named(*, store: Store, external_ids: Iterable[str]) -> dict[str, Product]:
+    """Products by the shop's ids, deleted ones too: `deleted_at` says so. One query."""
+    found = Product.objects.filter(store=store, external_id__in=list(external_ids)).defer(*_BULKY)
+    return {product.external_id: product for product in found}
+
+
 def has_products(*, store: Store) -> bool:
     return Product.objects.filter(store=store, deleted_at=None).exists()
 
@@ -164,7 +203,7 @@ def product_find(*, store: Store, product_id: int) -> Product | None:
 def products_by_id(*, store: Store, product_ids: Iterable[int]) -> dict[int, Product]:
     """The products among these ids that the shop hasn't deleted, for lists. One query."""
     found = Product.objects.filter(store=store, pk__in=list(product_ids), deleted_at=None)
-    return found.defer("description", "vector", "attributes").in_bulk()
+    return found.defer(*_BULKY).in_bulk()
 
 
 def units_sold(*, store: Store, product_ids: Iterable[int], since: datetime) -> dict[int, int]:

@@ -1,4 +1,8 @@
-"""One change to many products: hide and show, add and take off a tag."""
+"""One change to many products: hide and show, add and take off a tag.
+
+Tags given here are the members' own (`member_tags`): no feed takes them away. Taking one off takes it
+off both lists; what the feed still says comes back with its next import.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, Func, QuerySet, Value
+from django.db.models import F, Func, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -78,8 +82,9 @@ def _affected(chosen: QuerySet[Product], action: str, tag: str) -> QuerySet[Prod
     if action in ("hide", "show"):
         return chosen.filter(hidden=action == "show").order_by("external_id")
     if action == "tag":
-        return chosen.exclude(tags__contains=[tag]).order_by("external_id")
-    return chosen.filter(tags__contains=[tag]).order_by("external_id")
+        return chosen.exclude(member_tags__contains=[tag]).order_by("external_id")
+    tagged = Q(tags__contains=[tag]) | Q(member_tags__contains=[tag])
+    return chosen.filter(tagged).order_by("external_id")
 
 
 def _hide(products: QuerySet[Product], _: str) -> int:
@@ -91,18 +96,23 @@ def _show(products: QuerySet[Product], _: str) -> int:
 
 
 def _tag(products: QuerySet[Product], tag: str) -> int:
-    n_full = products.filter(tags__len__gte=MAX_TAGS).count()
+    n_full = products.filter(member_tags__len__gte=MAX_TAGS).count()
     if n_full:
         raise BulkRefused(
-            f"{n_full:,} of them have {MAX_TAGS} tags already, more aren't kept. Nothing was changed."
+            f"{n_full:,} of them were given {MAX_TAGS} tags already, more aren't kept. Nothing was"
+            " changed."
         )
-    added = Func(F("tags"), Value(tag), function="array_append")
-    return products.order_by().update(tags=added, updated_at=timezone.now())
+    added = Func(F("member_tags"), Value(tag), function="array_append")
+    return products.order_by().update(member_tags=added, updated_at=timezone.now())
 
 
 def _untag(products: QuerySet[Product], tag: str) -> int:
-    removed = Func(F("tags"), Value(tag), function="array_remove")
-    return products.order_by().update(tags=Coalesce(removed, F("tags")), updated_at=timezone.now())
+    def without(name: str) -> Coalesce:
+        return Coalesce(Func(F(name), Value(tag), function="array_remove"), F(name))
+
+    return products.order_by().update(
+        tags=without("tags"), member_tags=without("member_tags"), updated_at=timezone.now()
+    )
 
 
 _CHANGES: dict[str, Callable[[QuerySet[Product], str], int]] = {

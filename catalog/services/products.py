@@ -23,8 +23,9 @@ class ProductsUpserted:
     unchanged: int
 
 
-# `hidden` isn't touched: that is a member's decision. A deleted product comes back. Rows are taken
-# by id, so that two posts of the same products wait for each other instead of blocking each other.
+# `hidden` and `member_tags` aren't touched: those are members' decisions. A deleted product comes
+# back. Rows are taken by id, so that two posts of the same products wait for each other instead of
+# blocking each other.
 _UPSERT = """
 WITH sent AS (
     SELECT * FROM json_to_recordset(%s::json) AS sent (

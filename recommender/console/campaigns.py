@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
@@ -81,8 +82,11 @@ def campaign_list(request: ConsoleRequest) -> HttpResponse:
         sentence = rule_sentence(rule, names)
         own = findings.get(rule.pk, [])
         rows.append(RuleRow(rule, sentence, state, STATE_WORDS[state], badge, icon, own))
+    moved = [row for row in rows if str(row.rule.pk) == request.GET.get("moved")]
     context = {
         "rows": rows,
+        "moved": moved[0] if moved else None,
+        "moved_to": rows.index(moved[0]) + 1 if moved else None,
         "n_active": sum(row.state is RuleState.ACTIVE for row in rows),
         "n_findings": sum(bool(row.findings) for row in rows),
         "can_edit": can_edit(request.member),
@@ -131,7 +135,8 @@ def campaign_words(request: ConsoleRequest) -> HttpResponse:
 def campaign_move(request: ConsoleRequest, rule_id: int) -> HttpResponse:
     rule = _rule(request, rule_id)
     rule_move(rule=rule, steps=-1 if "up" in request.POST else 1, member=request.user)
-    return redirect("console-campaigns", request.store.slug)
+    back = reverse("console-campaigns", args=[request.store.slug])
+    return redirect(f"{back}?moved={rule.pk}#rule-{rule.pk}")
 
 
 @require_POST

@@ -44,7 +44,7 @@ MEANT_PARTS = {
     "margin": "Margin",
     "age": "Age",
     "availability": "Availability",
-    "product_ids": "Products by id",
+    "product_ids": "Chosen products",
     "relative": "Compared with the product in view",
 }
 ACTIONS = {
@@ -55,7 +55,7 @@ ACTIONS = {
     "pin": "Pin to a position",
     "reserve": "Reserve slots",
 }
-# Fields that hold one thing a line.
+# Fields that hold one thing a line, chosen with `components/picker.html`.
 _LINES = {
     "viewed_categories": "categories",
     "viewed_brands": "brands",
@@ -142,7 +142,7 @@ def _action(post: QueryDict) -> dict[str, Any]:
     if kind == "pin":
         action["product_ids"] = _ids(post, "pin_products")
         if not action["product_ids"]:
-            raise InvalidRuleError("Say which products to pin, by their ids.")
+            raise InvalidRuleError("Say which products to pin.")
     return action
 
 

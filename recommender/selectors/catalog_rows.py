@@ -16,7 +16,7 @@ _COLUMNS = """
     availability <> 'out_of_stock' AND coalesce(stock_count, 1) > 0,
     NOT hidden AND deleted_at IS NULL, brand, category_path,
     extract(epoch FROM published_at)::int8, (extract(epoch FROM updated_at) * 1000000)::int8,
-    availability, stock_count, margin_minor, tags, attributes::text
+    availability, stock_count, margin_minor, tags || member_tags, attributes::text
 """
 
 

@@ -115,6 +115,18 @@
     if (polled && (document.hidden || polled.closest("[data-paused]"))) event.preventDefault();
   });
 
+  // ------------------------------------------------------------- the focus after a part was exchanged
+
+  // A button that goes with the part it stood in says where the keyboard goes on: at the last such
+  // element, or the first field in it.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const selector = event.detail.requestConfig?.elt.dataset.thenFocus;
+    if (!selector || document.activeElement !== document.body) return;
+    const next = [...document.querySelectorAll(selector)].at(-1);
+    const fields = "input:not([type=hidden]), select, textarea";
+    (next?.matches(fields) ? next : next?.querySelector(fields))?.focus();
+  });
+
   // One box ticks all of a page.
   document.addEventListener("change", (event) => {
     const name = event.target.dataset.checkAll;

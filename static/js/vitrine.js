@@ -279,6 +279,7 @@ a:hover .title{text-decoration:underline}
         this.products = products;
         this.heading.textContent = this.getAttribute("heading") || answer.title;
         this.list.replaceChildren(...items.map((item) => this.card(item)));
+        if (!this.list.querySelector("a")) this.list.tabIndex = 0;
         this.list.scrollLeft = 0;
       }
       this.edges();

@@ -115,11 +115,18 @@ def test_a_strategy_is_built_previewed_explained_saved_seen_live_and_taken_back(
     share.press("Tab")
     expect(similar).to_have_value("30")
     page.get_by_text("Handpicked products", exact=True).click()
-    page.get_by_label("Product ids, one a line, the first first").fill("hammer\nsaw")
+    handpicked = page.get_by_role("combobox", name="Products, the first first")
+    for typed in ("hammer", "saw of"):
+        handpicked.fill(typed)
+        page.get_by_role("option", name=re.compile(f"^{typed}", re.IGNORECASE)).wait_for()
+        handpicked.press("Enter")
+    expect(page.locator("#field-handpicked")).to_have_value("hammer\nsaw")
 
     # Seen before it is saved, beside what is shown now, with the reason.
     page.get_by_label("Placement", exact=True).select_option(SLUG)
-    page.get_by_label("Product in view", exact=True).fill("Muesli of the house")
+    in_view = page.get_by_label("Product in view", exact=True)
+    in_view.fill("muesli")
+    page.get_by_role("option", name=re.compile("Muesli of the house")).click()
     expect(with_edit(page).get_by_text("Hammer of the house").first).to_be_visible()
     now = page.locator("#preview-result").get_by_role("region", name="Now")
     expect(now.get_by_text("Hammer of the house")).to_have_count(0)
@@ -171,8 +178,12 @@ def test_the_editor_works_without_a_script(
     assert page.get_by_role("slider").count() == 0
     page.get_by_text("More sources").click()
     page.get_by_role("spinbutton", name=re.compile("Bestsellers")).fill("100")
+    # What the pickers are made of: a field with one id a line.
+    page.get_by_text("Handpicked products", exact=True).click()
+    page.get_by_label("Products, the first first").fill("hammer\nsaw")
     page.get_by_role("button", name="Save version 2").click()
     page.get_by_text("Version 2 is saved.").wait_for()
     plain.close()
     version = Placement.objects.get(store=store, slug=SLUG).strategy_version
     assert [entry["weight"] for entry in version.document["sources"]] == [0.5, 0.5]
+    assert version.document["handpicked"] == ["hammer", "saw"]

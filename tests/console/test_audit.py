@@ -181,7 +181,7 @@ def test_the_newest_stands_first_with_what_was_before_and_after(
     record(store, owner, before={"n_products": 8}, after={"n_products": 12}, subject="Second")
     page = client.get(LOG).content.decode()
     assert page.index("Second") < page.index("First")
-    assert "Placement: edit" in page
+    assert "Placement: changed" in page
     second = page[page.index("Second") : page.index("First")]
     assert "n_products" in second
     assert "was </span>8</del>" in second

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from catalog.models import Member, Store, User
 from recommender.config.env import from_environ
-from recommender.config.processes import web
+from recommender.config.programs import web
 from tests.conftest import MemberClient
 
 PASSWORD = "a-long-password"

@@ -281,6 +281,41 @@ def test_an_imported_address_becomes_a_feed_that_is_edited_read_and_deleted(
     assert [entry.action for entry in actions] == ["feed.create", "feed.edit", "feed.delete"]
 
 
+def test_the_columns_of_a_feed_are_changed_with_its_first_rows_in_view(
+    store: Store, client: Client
+) -> None:
+    feed = make_feed(store)
+    answer = client.post(f"{BASE}/feeds/{feed.pk}/columns/")
+    made = ProductImport.objects.get(feed=feed)
+    assert answer.headers["Location"] == f"{BASE}/imports/{made.pk}/"
+    import_take(import_id=made.pk)
+    page = client.get(f"{BASE}/imports/{made.pk}/columns/").content.decode()
+    assert "Save for the feed and check" in page
+    assert '<option value="g:title" selected>' in page or '<option value="title" selected>' in page
+    assert "The first rows as products" in page
+    # Looking changes nothing, nor does a mapping that can't be.
+    title = "g:title" if '"g:title"' in page else "title"
+    columns = {"field-id": title.replace("title", "id")}
+    assert client.post(f"{BASE}/imports/{made.pk}/columns/", columns).status_code == 422
+    feed.refresh_from_db()
+    assert feed.mapping == {"id": "id", "title": "title"}
+    brand = title.replace("title", "brand")
+    columns |= {"field-title": title, "field-brand": brand}
+    client.post(f"{BASE}/imports/{made.pk}/columns/", columns)
+    feed.refresh_from_db()
+    assert feed.mapping == {"id": columns["field-id"], "title": title, "brand": brand}
+    import_take(import_id=made.pk)
+    made.refresh_from_db()
+    assert made.state == State.CHECKED
+    assert not Product.objects.filter(store=store).exists()
+    entry = AuditEntry.objects.get(action="feed.columns")
+    assert entry.before is not None
+    assert entry.before["columns"] == {"id": "id", "title": "title"}
+    # What is read next is read with them.
+    client.post(f"{BASE}/feeds/{feed.pk}/run/")
+    assert ProductImport.objects.latest("pk").mapping == feed.mapping
+
+
 def test_the_list_says_what_to_do_next(store: Store, member_client: MemberClient) -> None:
     page = member_client(store).get(f"{BASE}/imports/").content.decode()
     assert "Nothing was imported yet" in page
@@ -320,6 +355,7 @@ def posts(found: ProductImport, waiting: ProductImport, feed: ProductFeed) -> di
         f"{base}/imports/{found.pk}/feed/": {"every": "day"},
         f"{base}/feeds/{feed.pk}/": {"name": "x", "url": "https://x.example/", "every": "never"},
         f"{base}/feeds/{feed.pk}/run/": {},
+        f"{base}/feeds/{feed.pk}/columns/": {},
         f"{base}/feeds/{feed.pk}/delete/": {},
         f"{base}/bulk/": {"action": "hide", "product": product.pk, "confirmed": "1"},
     }
@@ -329,7 +365,7 @@ def everything() -> list[Any]:
     return [
         list(ProductImport.objects.order_by("pk").values("pk", "state", "mapping", "job")),
         list(ProductFeed.objects.order_by("pk").values()),
-        list(Product.objects.order_by("pk").values("pk", "hidden", "tags")),
+        list(Product.objects.order_by("pk").values("pk", "hidden", "tags", "member_tags")),
     ]
 
 
@@ -414,13 +450,13 @@ def test_all_that_fit_the_filter_are_more_than_a_page(
     assert (
         answer.headers["Location"] == f"{BASE}/?q=mug&category=Kitchen&state=available&sort=updated"
     )
-    tagged = Product.objects.filter(tags=["winter sale"])
+    tagged = Product.objects.filter(member_tags=["winter sale"])
     assert (tagged.count(), set(tagged.values_list("store", flat=True))) == (60, {store.pk})
     client.post(f"{BASE}/bulk/", {**body, "tag": "winter sale", "confirmed": "1"})
     assert AuditEntry.objects.filter(action="product.tag").count() == 1
     body |= {"action": "untag", "tag": "winter sale", "confirmed": "1"}
     client.post(f"{BASE}/bulk/", body)
-    assert not Product.objects.exclude(tags=[]).exists()
+    assert not Product.objects.exclude(member_tags=[]).exists()
 
 
 @pytest.mark.parametrize("tag", ["", "a,b", "x" * 61])
@@ -430,7 +466,32 @@ def test_a_tag_that_cannot_be_is_refused(store: Store, client: Client, tag: str)
     page = client.post(f"{BASE}/bulk/", body, follow=True).content.decode()
     assert "A tag has 1 to 60 characters" in page
     product.refresh_from_db()
-    assert product.tags == []
+    assert (product.tags, product.member_tags) == ([], [])
+
+
+def test_a_tag_given_here_outlives_the_feed_and_a_tag_of_the_feed_comes_back(
+    store: Store, client: Client
+) -> None:
+    def read_feed() -> Product:
+        made = draft(store, b'id,title,price,tags\n1,Tea,1,"new,organic"\n')
+        ProductImport.objects.filter(pk=made.pk).update(state=State.QUEUED)
+        import_take(import_id=made.pk)
+        return Product.objects.get(store=store, external_id="1")
+
+    product = read_feed()
+    body = {"product": product.pk, "confirmed": "1"}
+    for tag in ("gift", "new"):
+        client.post(f"{BASE}/bulk/", {**body, "action": "tag", "tag": tag})
+    product = read_feed()
+    assert (product.tags, product.member_tags) == (["new", "organic"], ["gift", "new"])
+    assert product.all_tags == ["new", "organic", "gift"]
+    page = client.get(f"{BASE}/{product.pk}/").content.decode()
+    assert "new, organic, gift" in page
+    for tag in ("gift", "new"):
+        client.post(f"{BASE}/bulk/", {**body, "action": "untag", "tag": tag})
+    product.refresh_from_db()
+    assert product.all_tags == ["organic"]
+    assert read_feed().all_tags == ["new", "organic"]
 
 
 def test_no_choice_is_said(store: Store, client: Client) -> None:

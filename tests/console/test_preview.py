@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -10,12 +11,11 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog.models import EventType, Member, Product, Store
-from recommender.models import Impression, Rule, Strategy
+from recommender.models import Impression, Placement, Rule, Strategy
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.preview import (
     AnyEdit,
     RuleEdit,
-    RuleOrderEdit,
     StrategyEdit,
     Who,
     edit_apply,
@@ -56,7 +56,7 @@ def test_nobody_previews_another_store(
     shop: Shop, other_shop: Shop, member_client: MemberClient
 ) -> None:
     client = member_client(shop.store, Member.Role.OWNER)
-    for path in ("", "products/", "shoppers/"):
+    for path in ("", "shoppers/"):
         assert client.get(base(other_shop.store) + path).status_code == 404
     assert client.post(base(other_shop.store)).status_code == 404
     page = client.get(
@@ -104,18 +104,11 @@ def test_looking_changes_nothing(shop: Shop, viewer: Client, valkey_server: redi
     assert everything() == before
 
 
-def test_a_product_is_found_by_its_name_and_by_what_the_list_offers(
-    shop: Shop, viewer: Client
-) -> None:
+def test_a_product_is_found_by_its_name_and_by_its_id(shop: Shop, viewer: Client) -> None:
     product = shop.products[2]
-    for typed in (product.title, f"{product.title} · {product.external_id}", product.external_id):
+    for typed in (product.title, product.external_id):
         page = viewer.get(base(shop.store), {"preview_product": typed})
         assert page.context["understood"].product == product
-    options = viewer.get(
-        base(shop.store) + "products/", {"preview_why": "mug 2"}, headers=HTMX
-    ).content.decode()
-    assert f"{product.title} · {product.external_id}" in options
-    assert shop.products[3].title not in options
 
 
 def test_live_shoppers_are_offered_first(shop: Shop, viewer: Client) -> None:
@@ -127,23 +120,21 @@ def test_live_shoppers_are_offered_first(shop: Shop, viewer: Client) -> None:
     assert "live: seen 1 min ago" in options
 
 
-def test_what_is_added_to_the_cart_stays_there_and_is_not_shown(shop: Shop, viewer: Client) -> None:
+def test_what_is_in_the_cart_is_not_shown(shop: Shop, viewer: Client) -> None:
     asked = {
         "preview_placement": shop.placement.slug,
         "preview_product": shop.products[0].external_id,
-        "preview_cart_add": shop.products[1].title,
     }
-    # Still typing: what fits so far isn't put into the cart.
-    typing = viewer.post(f"{base(shop.store)}?part=result", asked, headers=HTMX)
-    assert "preview-cart" not in typing.content.decode()
-    asked["preview_cart_add"] += f" · {shop.products[1].external_id}"
-    result = viewer.post(f"{base(shop.store)}?part=result", asked, headers=HTMX)
-    page = result.content.decode()
-    assert "<html" not in page
-    assert 'name="preview_cart" value="corner-1"' in page
-    assert 'id="preview-cart" hx-swap-oob="true"' in page
-    shown = [each.product_id for each in result.context["columns"][0]["products"]]
-    assert shop.products[1].pk not in shown
+    address = f"{base(shop.store)}?part=result"
+    (column,) = viewer.post(address, asked, headers=HTMX).context["columns"]
+    assert shop.products[1].pk in [each.product_id for each in column["products"]]
+    # One a line, or between commas as they are pasted.
+    asked["preview_cart"] = f"gone, {shop.products[1].external_id}\n\n"
+    result = viewer.post(address, asked, headers=HTMX)
+    assert "<html" not in result.content.decode()
+    assert result.context["understood"].fields.cart == ("gone", "corner-1")
+    (column,) = result.context["columns"]
+    assert shop.products[1].pk not in [each.product_id for each in column["products"]]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +269,6 @@ def test_rules_keep_their_order_and_a_removed_one_is_gone(shop: Shop) -> None:
         assert [each.rule_id for each in runtime.rules.rules] == [first.pk, second.pk]  # type: ignore[union-attr]
         return [each.rule_id for each in edited.rules.rules]  # type: ignore[union-attr]
 
-    assert order(RuleOrderEdit(rule_ids=[second.pk])) == [second.pk, first.pk]
     assert order(RuleEdit(rule_id=first.pk)) == [second.pk]
     seen = preview(
         store=shop.store,
@@ -290,6 +280,42 @@ def test_rules_keep_their_order_and_a_removed_one_is_gone(shop: Shop) -> None:
     shown = [set(seen.runtime.snapshot.product_ids[each.rows]) for each in (seen.now, seen.then)]
     assert shop.products[1].pk not in shown[0]
     assert shop.products[1].pk in shown[1]
+
+
+def test_a_placement_is_seen_before_it_is_made(
+    shop: Shop, other_shop: Shop, member_client: MemberClient
+) -> None:
+    merchant = member_client(shop.store, Member.Role.MERCHANT)
+    RUNTIMES.refresh()
+    form = {
+        "name": "New", "slug": "new", "page_type": "product", "n_products": "2", "n_minimum": "1",
+        "below_minimum": "fill", "position": "0", "strategy": "",
+        "preview_product": shop.products[0].external_id,
+    }  # fmt: skip
+    address = f"{base(shop.store)}?kind=placement&form=placement-form&subject="
+
+    def look(**typed: object) -> Any:
+        return merchant.post(address, {**form, **typed}, headers=HTMX)
+
+    before = Placement.objects.count()
+    missing = look()
+    assert "Choose a strategy to see what it would show." in missing.content.decode()
+    assert 'name="preview_placement"' not in missing.content.decode()
+    version = shop.placement.strategy_version_id
+    (column,) = look(strategy=version).context["columns"]
+    assert column["title"] == "As it would be"
+    assert [each.product_id for each in column["products"]] == [shop.products[1].pk]
+    wants_more = {"n_products": "4", "n_minimum": "4", "below_minimum": "empty"}
+    (column,) = look(strategy=version, **wants_more).context["columns"]
+    assert column["products"] == []
+    assert "whole number from 1" in look(strategy=version, n_products="x").content.decode()
+    theirs = look(strategy=other_shop.placement.strategy_version_id)
+    assert "not of this store" in theirs.content.decode()
+    assert "columns" not in theirs.context
+    assert Placement.objects.count() == before
+    assert not Impression.objects.filter(placement_id=0).exists()
+    page = merchant.get(f"/console/{shop.store.slug}/placements/new/").content.decode()
+    assert "kind=placement&amp;form=placement-form&amp;subject=&amp;" in page
 
 
 def test_without_consent_the_shopper_is_not_looked_at(shop: Shop) -> None:

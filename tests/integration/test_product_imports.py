@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from celery import Celery
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from catalog.feeds.rows import FeedRefused
@@ -44,6 +47,15 @@ def import_folder() -> Iterator[Path]:
     folder = Path(settings.IMPORT_DIR)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[psycopg.Connection]:
+    """The session of another process."""
+    wanted = ("host", "port", "dbname", "user", "password")
+    parameters = {k: v for k, v in connection.get_connection_params().items() if k in wanted}
+    with psycopg.connect(**parameters, autocommit=True) as other:
+        yield other
 
 
 def upload(store: Store, data: bytes, *, name: str = "feed.xml") -> ProductImport:
@@ -120,13 +132,14 @@ def test_an_import_tells_serving_and_an_unchanged_one_does_not(store: Store) -> 
 
 def test_only_mapped_fields_are_touched_and_a_members_decision_stays(store: Store) -> None:
     make_product(
-        store, "1", title="Old", tags=["mine"], hidden=True, margin_minor=7, price_minor=100,
-        list_price_minor=200, brand="Maker",
+        store, "1", title="Old", tags=["mine"], member_tags=["gift"], hidden=True, margin_minor=7,
+        price_minor=100, list_price_minor=200, brand="Maker",
     )  # fmt: skip
     run(upload(store, csv_of("1,New,3.00")))
     product = Product.objects.get(store=store)
     assert (product.title, product.price_minor, product.list_price_minor) == ("New", 300, None)
     assert (product.tags, product.hidden, product.margin_minor) == (["mine"], True, 7)
+    assert product.member_tags == ["gift"]
     assert (product.brand, product.category_path) == ("Maker", "Things")
 
 
@@ -218,6 +231,12 @@ def test_an_import_whose_worker_was_killed_is_finished_by_the_next(
     import_take(import_id=made.pk)
     made.refresh_from_db()
     assert (made.state, made.n_attempts, len(ids(store))) == (State.DONE, 2, 6)
+    assert (made.n_new, made.n_unchanged) == (4, 2)
+    assert re.fullmatch(
+        "The process at it was killed at “Storing.*”, and it was begun again. What had been stored by"
+        " then counts as unchanged.",
+        made.message,
+    )
 
 
 def test_an_import_that_kills_its_worker_every_time_is_given_up(
@@ -239,12 +258,32 @@ def test_an_import_that_kills_its_worker_every_time_is_given_up(
     assert "killed 3 times" in made.message
 
 
-def test_one_import_per_store_at_a_time_and_the_next_in_line_follows(store: Store) -> None:
-    first, second = (upload(store, csv_of(f"{n},Tea,1")) for n in range(2))
-    for made in (first, second):
+def test_one_import_at_a_time_of_all_stores_and_the_next_in_line_follows(
+    store: Store, other_store: Store, elsewhere: psycopg.Connection
+) -> None:
+    lines = [upload(where, csv_of("1,Tea,1")) for where in (store, other_store, store)]
+    for made in lines:
         import_queue(product_import=made, job=Job.IMPORT, remove_vanished=False)
-    assert import_take(import_id=first.pk) == second.pk
-    assert import_take(import_id=second.pk) is None
+    first, second, third = (made.pk for made in lines)
+    name = "hashtextextended('import', 0)"
+    elsewhere.execute(f"SELECT pg_advisory_lock({name})")  # another worker is at one
+    assert import_take(import_id=second) is None
+    assert set(states(*lines)) == {State.QUEUED}
+    elsewhere.execute(f"SELECT pg_advisory_unlock({name})")
+    assert import_take(import_id=first) == second
+    # Its worker was killed; whoever ends an import sees to it.
+    ProductImport.objects.filter(pk=second).update(state=State.IMPORTING)
+    assert import_take(import_id=third) == second
+    assert import_take(import_id=second) is None
+    assert set(states(*lines)) == {State.DONE}
+
+
+def states(*lines: ProductImport) -> list[str]:
+    return list(
+        ProductImport.objects.filter(pk__in=[each.pk for each in lines]).values_list(
+            "state", flat=True
+        )
+    )
 
 
 def test_a_cancelled_import_changes_nothing(store: Store, owner: User) -> None:
