@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
@@ -10,6 +11,8 @@ from recommender.config.env import from_environ
 from recommender.config.logs import logging_configuration
 
 ENV = from_environ()
+# Read when the kernels are imported, which no settings do.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ENV.kernels_dir))
 HTTPS = ENV.public_url.startswith("https:")
 BASE_DIR = Path(__file__).resolve().parents[3]
 
