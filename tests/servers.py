@@ -15,6 +15,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from recommender.config import embedded
+from recommender.config.env import PROJECT_DIR
+
+# Before the kernels are imported: whatever process a test starts reads what an earlier one compiled.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(PROJECT_DIR / ".pytest_cache" / "kernels"))
+
+from recommender.engine.online.kernel import kernels_compile
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
@@ -29,6 +35,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         servers = running.enter_context(embedded.temporary())
         os.environ.update(servers.environment())
         early_config.add_cleanup(running.close)
+    if getattr(early_config.known_args_namespace, "numprocesses", None):
+        kernels_compile()
     yield
 
 

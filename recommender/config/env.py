@@ -150,6 +150,11 @@ class Environment:
         return self.data_dir / "imports"
 
     @property
+    def kernels_dir(self) -> Path:
+        """Where numba keeps what `recommender.engine.online.kernel` compiles."""
+        return self.data_dir / "kernels"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs"
 

@@ -22,19 +22,24 @@ from recommender.config.metrics_folder import metrics_folder_use
 # Before the first view, and with it `prometheus_client`, is imported.
 metrics_folder_use(from_environ().data_dir)
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
 # The views are imported now and not by whoever asks first.
 assert get_resolver().url_patterns
 
 # After Django is set up. Both threads belong to the process that serves: granian imports this
 # module in every worker, never before a fork.
+from recommender.api.fast_lane import FastLane  # noqa: E402
+from recommender.engine.online.kernel import kernels_compile  # noqa: E402
 from recommender.services.impression_log import IMPRESSIONS  # noqa: E402
 from recommender.services.session_mending import sessions_mend, sessions_start  # noqa: E402
 from recommender.serving.runtime import RUNTIMES  # noqa: E402
 
+application = FastLane(django_application)
 # A thread that computes gives way after 1 ms instead of 5: the writer of impressions and the loader
 # of models must not make a request wait for longer than the request itself takes.
 sys.setswitchinterval(0.001)
+# Nobody's request waits for a compiler: 1 s, and 20 s for the first process of an installation.
+kernels_compile()
 # Modules live as long as the process; the garbage collector needn't walk through them each time.
 gc.collect()
 gc.freeze()

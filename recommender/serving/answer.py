@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -33,13 +34,19 @@ def answer_json(
             "dropped": trace.dropped,
         }
     cards = snapshot.cards
-    items = b",".join(
-        b'%b,"position":%d,"source":"%b"}' % (cards[row], position, source.encode("ascii"))
+    items = [
+        cards[row] + _ending(position, source)
         for position, (row, source) in enumerate(
             zip(recommendation.rows, recommendation.sources, strict=True), start=1
         )
-    )
-    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], items)
+    ]
+    return b'%b,"items":[%b]}' % (orjson.dumps(head)[:-1], b",".join(items))
+
+
+@cache
+def _ending(position: int, source: str) -> bytes:
+    """What follows a card. There are as many as positions times sources."""
+    return b',"position":%d,"source":"%b"}' % (position, source.encode("ascii"))
 
 
 def _experiment(recommendation: Recommendation) -> dict[str, str] | None:

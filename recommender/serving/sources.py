@@ -173,11 +173,10 @@ def buy_again(context: Context) -> Found:
         return Found(NOTHING, Reason.NOT_TRAINED)
     if past is None:
         return Found(NOTHING, Reason.UNKNOWN_SHOPPER)
-    bought = past.counts > 0
     found = due_again(
-        past.rows[bought],
-        past.counts[bought],
-        past.last_at_s[bought],
+        past.rows,
+        past.counts,
+        past.last_at_s,
         interval_days=model.repeat.interval_days,
         repeat_probability=model.repeat.repeat_probability,
         now_s=context.now_s,

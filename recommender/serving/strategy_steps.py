@@ -14,7 +14,7 @@ from recommender.engine.online.blending import Blended
 from recommender.engine.online.diversity import rerank
 from recommender.engine.online.exploration import explore
 from recommender.engine.online.steering import preference_factors, relevant
-from recommender.engine.types import Float32Array, Float64Array, Int32Array, Int64Array
+from recommender.engine.types import Float64Array, Int32Array, Int64Array
 from recommender.serving.context import Context
 from recommender.serving.sources import Found
 from recommender.serving.strategy import StrategyDocument
@@ -125,32 +125,20 @@ def diversified(
 ) -> Int64Array:
     """Diversity and caps on the best so many candidates: their positions in the order to show."""
     rows = blended.rows[:n_looked_at]
-    snapshot = context.snapshot
-    by_brand = strategy.max_per_brand is not None
-    by_category = strategy.max_per_category is not None
+    snapshot, content = context.snapshot, context.models.content
     return rerank(
-        np.arange(len(rows), dtype=np.int32),
+        rows,
         blended.scores[:n_looked_at],
-        vectors=_vectors(context, rows) if strategy.diversity else None,
+        vectors=content.vectors if content is not None else None,
+        # -1 for products newer than the model: they are unlike everything.
+        vector_rows=content.rows.from_snapshot.take(rows) if content is not None else None,
         trade_off=strategy.diversity,
         limit=n_wanted,
-        brand_codes=snapshot.brand_codes[rows] if by_brand else None,
+        brand_codes=snapshot.brand_codes,
         max_per_brand=strategy.max_per_brand,
-        category_codes=snapshot.category_codes[rows] if by_category else None,
+        category_codes=snapshot.category_codes,
         max_per_category=strategy.max_per_category,
     )
-
-
-def _vectors(context: Context, rows: Int32Array) -> Float32Array | None:
-    """Content vectors of some snapshot rows, zero for products newer than the model."""
-    model = context.models.content
-    if model is None:
-        return None
-    in_model = model.rows.from_snapshot.take(rows)
-    vectors: Float32Array = model.vectors.take(in_model, axis=0, mode="clip")
-    if in_model.min() < 0:
-        vectors[in_model < 0] = 0
-    return vectors
 
 
 def explores(context: Context, strategy: StrategyDocument) -> bool:

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.models.events import EventType
+from recommender.engine.online import lookups
 from recommender.stores.client import Command, StoreUnavailable, valkey
 from recommender.stores.keys import session_key
 
@@ -47,7 +48,6 @@ FORGET_BLOCK = 1_000
 
 # Seconds, type, product, quantity; big-endian and without gaps: 15 bytes.
 _PACKED = struct.Struct(">IBQH")
-_DTYPE = np.dtype([("at_s", ">u4"), ("type", "u1"), ("product_id", ">i8"), ("quantity", ">u2")])
 _BLANK = _PACKED.pack(0, 0, 0, 0)
 # The entry that names the person begins so; it is told from the others by its length.
 _PERSON = b"\0person:"
@@ -350,48 +350,11 @@ def _unpacked(packed: Sequence[bytes]) -> SessionState:
     entries = [entry for entry in distinct if len(entry) == _PACKED.size]
     # Else: the person, or a list of another version of Vitrine, which is no reason to fail.
     person = _person_in(distinct) if len(entries) != len(distinct) else None
-    table: npt.NDArray[Any] = np.frombuffer(b"".join(entries), _DTYPE)
-    at_s = table["at_s"].astype(np.int64)
-    order = np.argsort(at_s, kind="stable")
-    types = table["type"][order]
-    if np.count_nonzero(types) != len(types):
-        order, types = order[types > 0], types[types > 0]
-    product_ids = table["product_id"][order].astype(np.int64)
-    quantities = table["quantity"][order].astype(np.int32)
-    return SessionState(
-        at_s=at_s[order],
-        types=types.astype(np.int32),
-        product_ids=product_ids,
-        quantities=quantities,
-        cart=_cart(types, product_ids, quantities),
-        person=person,
-        found=True,
+    at_s, types, product_ids, quantities, cart = lookups.unpack(
+        np.frombuffer(b"".join(entries), np.uint8), _ADD, _REMOVE, _BUY
     )
+    return SessionState(at_s, types, product_ids, quantities, cart, person, found=True)
 
 
 _ADD, _BUY = int(EventType.ADD_TO_CART), int(EventType.PURCHASE)
-_CART_TYPES = np.zeros(256, np.bool_)
-_CART_TYPES[[_ADD, _BUY, int(EventType.REMOVE_FROM_CART)]] = True
-
-
-def _cart(
-    types: npt.NDArray[Any], product_ids: npt.NDArray[np.int64], quantities: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
-    """What was added and neither removed nor bought since."""
-    if not (types == _ADD).any():
-        return _empty()
-    places = np.flatnonzero(_CART_TYPES[types])
-    pieces: dict[int, int] = {}
-    for kind, product_id, quantity in zip(
-        types[places].tolist(),
-        product_ids[places].tolist(),
-        quantities[places].tolist(),
-        strict=True,
-    ):
-        if kind == _ADD:
-            pieces[product_id] = pieces.get(product_id, 0) + quantity
-        elif kind == _BUY or pieces.get(product_id, 0) <= quantity:
-            pieces.pop(product_id, None)
-        else:
-            pieces[product_id] -= quantity
-    return np.fromiter(pieces, np.int64, len(pieces))
+_REMOVE = int(EventType.REMOVE_FROM_CART)

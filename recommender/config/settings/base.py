@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from csp.constants import NONCE, NONE, SELF
@@ -10,6 +11,8 @@ from recommender.config.env import from_environ
 from recommender.config.logs import logging_configuration
 
 ENV = from_environ()
+# Read when the kernels are imported, which no settings do.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ENV.kernels_dir))
 HTTPS = ENV.public_url.startswith("https:")
 BASE_DIR = Path(__file__).resolve().parents[3]
 
@@ -38,10 +41,8 @@ INSTALLED_APPS = [
     "analytics",
 ]
 
-# Two stacks in one: the API's hot endpoints leave at the first middleware
-# (`recommender.api.fast_lane`), so that a recommendation doesn't pay for sessions and CSRF.
+# The API's hot endpoints don't come here in a web process (`recommender.api.fast_lane`).
 MIDDLEWARE = [
-    "recommender.api.fast_lane.FastLaneMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from types import MappingProxyType
 
 import numpy as np
 
 from recommender.engine.errors import InvalidInputError
-from recommender.engine.selection import best_positions
+from recommender.engine.online import compiled
 from recommender.engine.types import (
     BoolArray,
     Candidates,
@@ -61,21 +62,20 @@ class Blended:
     def leading(self, positions: Int64Array) -> tuple[list[int], list[int]]:
         """Of some items the source that added most, the first of equal ones, and what the item
         started from there."""
-        scores = self.line_scores
-        lines = [
-            start if end - start == 1 else start + int(scores[start:end].argmax())
-            for start, end in zip(
-                self.starts[positions].tolist(), self.ends[positions].tolist(), strict=True
-            )
-        ]
-        places = self.line_places[lines]
-        sources = (self.begins.searchsorted(places, side="right") - 1).tolist()
-        begins = self.begins.tolist()
+        sources, places = compiled.lead(
+            np.ascontiguousarray(positions, np.int64),
+            self.starts,
+            self.ends,
+            self.line_scores,
+            self.line_places,
+            self.begins,
+        )
+        parts: list[int] = sources.tolist()
         because = [
-            int(self.parts[part][2].because[place - begins[part]])
-            for part, place in zip(sources, places.tolist(), strict=True)
+            int(self.parts[part][2].because[place])
+            for part, place in zip(parts, places.tolist(), strict=True)
         ]
-        return sources, because
+        return parts, because
 
     def shares(self, position: int) -> list[tuple[int, int, float]]:
         """(source, rank in its own list from 1, score) for every source that named an item."""
@@ -113,6 +113,12 @@ def scale_not_at_all(scores: Float32Array) -> Float32Array:
 SCALINGS: Mapping[str, Callable[[Float32Array], Float32Array]] = MappingProxyType(
     {"rank": scale_by_rank, "max": scale_by_max, "sum": scale_by_sum, "none": scale_not_at_all}
 )
+_SCALING_CODES = {
+    "max": compiled.BY_MAX,
+    "rank": compiled.BY_RANK,
+    "sum": compiled.BY_SUM,
+    "none": compiled.NOT_AT_ALL,
+}
 
 
 def blend(
@@ -161,47 +167,24 @@ def blend(
     """
     if scaling not in SCALINGS:
         raise InvalidInputError(f"scaling must be one of {sorted(SCALINGS)}, not {scaling!r}")
-    scale = SCALINGS[scaling]
     for name, weight, _ in parts:
         if not weight >= 0:
             raise InvalidInputError(f"the weight of {name} must not be negative: {weight}")
-    lists = [found for _, _, found in parts if len(found)]
-    if not lists or limit <= 0:
+    lists = [found for _, _, found in parts]
+    begins = np.array([0, *accumulate(map(len, lists))])
+    if limit <= 0 or not begins[-1]:
         return _nothing(len(parts))
-    # Everything behind each other, so that each step is one call, however many sources there are.
-    rows = np.concatenate([found.rows for found in lists])
-    scores = np.concatenate([found.scores for found in lists])
-    kept = scores > 0
-    if allowed is not None:
-        kept &= allowed(rows)
-    places = kept.nonzero()[0]
-    if not len(places):
-        return _nothing(len(parts))
-    begins = np.cumsum([0, *(len(found) for _, _, found in parts)])
-    bounds = places.searchsorted(begins).tolist()
-    rows, values = rows.take(places), scores.take(places)
-    for part, (_, weight, _) in enumerate(parts):
-        own = slice(bounds[part], bounds[part + 1])
-        if own.start < own.stop:
-            values[own] = scale(values[own]) * np.float32(weight)
-    if len(lists) == 1:
-        # A source names an item once, in order: there is nothing to merge.
-        n = min(len(rows), limit) if values[0] > 0 else 0
-        starts = np.arange(n)
-        return Blended(rows[:n], values[:n], starts, starts + 1, values, places, begins, parts)
-    order = rows.argsort(kind="stable")
-    rows, values = rows[order], values[order]
-    is_start = np.empty(len(rows), np.bool_)
-    is_start[0] = True
-    np.not_equal(rows[1:], rows[:-1], out=is_start[1:])
-    starts = is_start.nonzero()[0]
-    sums = np.add.reduceat(values, starts)
-    best = best_positions(sums, limit)
-    if not sums[best[-1]] > 0:
-        best = best[sums[best] > 0]
-    ends = np.append(starts[1:], len(rows))[best]
-    starts = starts[best]
-    return Blended(rows[starts], sums[best], starts, ends, values, places[order], begins, parts)
+    rows = np.concatenate([found.rows for found in lists], dtype=np.int32)
+    named, sums, starts, ends, line_scores, line_places = compiled.merge(
+        rows,
+        np.concatenate([found.scores for found in lists], dtype=np.float32),
+        np.ones(len(rows), np.bool_) if allowed is None else allowed(rows),
+        begins,
+        np.array([weight for _, weight, _ in parts], np.float32),
+        _SCALING_CODES[scaling],
+        limit,
+    )
+    return Blended(named, sums, starts, ends, line_scores, line_places, begins, parts)
 
 
 def _nothing(n_parts: int) -> Blended:

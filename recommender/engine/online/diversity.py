@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.engine.errors import InvalidInputError
+from recommender.engine.online import compiled
 from recommender.engine.types import Float32Array, Int32Array, Int64Array
 
 
@@ -14,6 +15,7 @@ def rerank(
     scores: Float32Array,
     *,
     vectors: Float32Array | None,
+    vector_rows: Int32Array | None = None,
     trade_off: float,
     limit: int,
     brand_codes: Int32Array | None = None,
@@ -25,7 +27,7 @@ def rerank(
 
     The next item maximises ``(1 - t) * relevance(i) - t * max over chosen j of cos(i, j)``, with
     relevance the score moved to 0..1 within the list, so that t means the same for every source.
-    Costs O(n² d + limit * n).
+    Costs O(limit * n * d).
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def rerank(
         Any scale.
     vectors : float32[n_items, d] or None
         Unit vectors of all items; a zero vector is unlike everything. ``None``: only caps.
+    vector_rows : int32[n] or None
+        Where the candidates stand in `vectors`, -1 for those without one; ``None``: at `rows`.
     trade_off : float in 0..1
         t; 0 is pure relevance, 1 pure diversity after the first item.
     limit : int
@@ -74,74 +78,31 @@ def rerank(
     n = len(rows)
     if n == 0 or limit <= 0:
         return np.empty(0, np.int64)
-    caps = [
-        (np.asarray(codes)[rows], cap)
-        for codes, cap in ((brand_codes, max_per_brand), (category_codes, max_per_category))
-        if codes is not None and cap is not None
-    ]
-    if vectors is None or trade_off == 0:
-        order = np.argsort(-np.asarray(scores), kind="stable")
-        return _first_within_caps(order, caps, limit)
-    return _greedy(scores, np.asarray(vectors)[rows], np.float32(trade_off), caps, limit)
+    own = np.ascontiguousarray(rows, np.int32)
+    with_vectors = vectors is not None and trade_off > 0
+    brands, per_brand = _cap(brand_codes, max_per_brand)
+    categories, per_category = _cap(category_codes, max_per_category)
+    chosen: Int64Array = compiled.choose(
+        own,
+        np.ascontiguousarray(scores, np.float32),
+        own if vector_rows is None else vector_rows,
+        np.ascontiguousarray(vectors, np.float32) if with_vectors else _NO_VECTORS,
+        np.float32(trade_off if with_vectors else 0),
+        brands,
+        per_brand,
+        categories,
+        per_category,
+        limit,
+    )
+    return chosen
 
 
-def _greedy(
-    scores: Float32Array,
-    vectors: Float32Array,
-    trade_off: np.float32,
-    caps: list[tuple[Int32Array, int]],
-    limit: int,
-) -> Int64Array:
-    """The loop of MMR. An item's value is the least that any chosen item leaves of its gain."""
-    low = scores.min()
-    spread = scores.max() - low
-    value = (scores - low) * ((1 - trade_off) / (spread if spread > 0 else np.float32(1)))
-    left = vectors @ vectors.T
-    left *= -trade_off
-    left += value
-    lists = [codes.tolist() for codes, _ in caps]
-    counts: list[dict[int, int]] = [{} for _ in caps]
-    chosen: list[int] = []
-    for _ in range(min(limit, len(scores))):
-        best = int(value.argmax())
-        if value[best] == -np.inf:
-            break
-        if chosen:
-            np.minimum(value, left[best], out=value)
-        else:
-            value = left[best].copy()
-        chosen.append(best)
-        # What may not be chosen any more stays at -inf: nothing is less.
-        value[best] = -np.inf
-        for (codes, cap), own, count in zip(caps, lists, counts, strict=True):
-            code = own[best]
-            if code >= 0:
-                count[code] = count.get(code, 0) + 1
-                if count[code] == cap:
-                    value[codes == code] = -np.inf
-    return np.array(chosen, dtype=np.int64)
+def _cap(codes: Int32Array | None, cap: int | None) -> tuple[Int32Array, int]:
+    """Codes and cap as the kernel wants them: 0 is no cap."""
+    if codes is None or cap is None:
+        return _NO_CODES, 0
+    return np.ascontiguousarray(codes, np.int32), cap
 
 
-def _first_within_caps(
-    order: npt.NDArray[np.int64], caps: list[tuple[Int32Array, int]], limit: int
-) -> Int64Array:
-    """The first of an order that no cap forbids."""
-    if not caps:
-        return order[:limit]
-    counts: list[dict[int, int]] = [{} for _ in caps]
-    lists = [(codes.tolist(), cap) for codes, cap in caps]
-    chosen: list[int] = []
-    for position in order.tolist():
-        if len(chosen) == limit:
-            break
-        mine = [codes[position] for codes, _ in lists]
-        full = any(
-            code >= 0 and count.get(code, 0) >= cap
-            for code, count, (_, cap) in zip(mine, counts, lists, strict=True)
-        )
-        if full:
-            continue
-        chosen.append(position)
-        for code, count in zip(mine, counts, strict=True):
-            count[code] = count.get(code, 0) + 1
-    return np.array(chosen, dtype=np.int64)
+_NO_VECTORS = np.empty((0, 0), np.float32)
+_NO_CODES = np.empty(0, np.int32)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.engine.errors import InvalidInputError
+from recommender.engine.online import compiled
 from recommender.engine.selection import best_positions
 from recommender.engine.types import (
     NO_ROW,
@@ -172,61 +173,31 @@ def ease_add_session(
     """
     if not 0 <= session_share < 1:
         raise InvalidInputError(f"session_share must be in 0..1 (below 1), not {session_share}")
-    places, values = _session_places(model, session_rows, session_weights, max_session)
-    size = float(np.abs(values).sum()) if len(places) else 0.0
-    if history is None or not history.size:
-        if not size:
-            return Candidates.empty()
-        scores = values @ model.weights.take(places, axis=0)
-    elif not size:
-        places, values, scores = history.places, history.values, history.whole()
-    else:
-        values = values * np.float32(history.size * session_share / (1.0 - session_share) / size)
-        scores = values @ model.weights.take(places, axis=0)
-        scores += history.whole()
-        if reasons:
-            places = np.concatenate([history.places, places])
-            values = np.concatenate([history.values, values])
-    best = _best_above(scores, history.bar if history is not None else 0.0, limit)
-    because = np.full(len(best), NO_ROW, np.int32)
-    if reasons:
-        because = _largest_contributions(model, places, values, best)
-    return Candidates(model.item_rows[best], scores[best], because)
+    # Repetitions included, this many events name the newest `max_session` items or nearly all.
+    recent = slice(-4 * max_session, None)
+    past = history if history is not None and history.size else None
+    rows, scores, best, places, values = compiled.taste(
+        np.ascontiguousarray(model.item_rows, np.int32),
+        np.ascontiguousarray(model.weights, np.float32),
+        past.scores.view(np.uint16) if past is not None else _NO_SCORES,
+        np.float32(past.unit if past is not None else 1),
+        past.size if past is not None else 0.0,
+        np.float32(max(past.bar, 0.0) if past is not None else 0),
+        np.asarray(session_rows, np.int32)[recent],
+        np.asarray(session_weights, np.float32)[recent],
+        max_session,
+        session_share,
+        limit,
+    )
+    if not reasons:
+        return Candidates(rows, scores, np.full(len(rows), NO_ROW, np.int32))
+    if past is not None:
+        places = np.concatenate([past.places, places])
+        values = np.concatenate([past.values, values])
+    return Candidates(rows, scores, _largest_contributions(model, places, values, best))
 
 
-def _best_above(scores: Float32Array, bar: float, limit: int) -> Int64Array:
-    """Positions of the largest scores above 0.
-
-    If enough scores are above the bar, the largest are among them, and only they need sorting.
-    """
-    above = (scores > max(bar, 0.0)).nonzero()[0]
-    if len(above) < limit and bar > 0:
-        above = (scores > 0).nonzero()[0]
-    found: Int64Array = above[best_positions(scores[above], limit)]
-    return found
-
-
-def _session_places(
-    model: EaseModel, rows: npt.ArrayLike, weights: npt.ArrayLike, at_most: int
-) -> tuple[Int64Array, Float32Array]:
-    """Distinct items of a session that the model knows, newest first, their weights added up."""
-    # Repetitions included, this many events name the newest `at_most` items or nearly all of them.
-    wanted = np.asarray(rows, np.int32)[-4 * at_most :]
-    weights = np.asarray(weights, np.float32)[-4 * at_most :]
-    if not len(wanted) or not len(model.item_rows):
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    places = np.minimum(np.searchsorted(model.item_rows, wanted), len(model.item_rows) - 1)
-    known = model.item_rows[places] == wanted
-    sums: dict[int, float] = {}
-    for place, weight in zip(
-        places[known][::-1].tolist(), weights[known][::-1].tolist(), strict=True
-    ):
-        if place in sums:
-            sums[place] += weight
-        elif len(sums) < at_most:
-            sums[place] = weight
-    n = len(sums)
-    return np.fromiter(sums, np.int64, n), np.fromiter(sums.values(), np.float32, n)
+_NO_SCORES = np.empty(0, np.uint16)
 
 
 def _largest_contributions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from recommender.engine.selection import sum_by_row
+from recommender.engine.online import compiled
 from recommender.engine.types import Candidates, Neighbours
 
 
@@ -19,7 +19,7 @@ def expand_neighbours(
 ) -> Candidates:
     """Neighbours of several items, their weighted scores added up.
 
-    ``score(j) = sum over seeds s of weight(s) * neighbours.score(s, j)``. Costs O(s k log(s k)).
+    ``score(j) = sum over seeds s of weight(s) * neighbours.score(s, j)``. Costs O(s k).
 
     Parameters
     ----------
@@ -51,24 +51,20 @@ def expand_neighbours(
     if len(rows) == 1:
         weight = 1.0 if seed_weights is None else float(np.asarray(seed_weights)[0])
         return _of_one(neighbours, int(rows[0]), weight, limit)
-    known = (rows >= 0) & (rows < neighbours.n_items)
     if seed_weights is None:
         weights = np.ones(len(rows), np.float32)
     else:
         weights = np.asarray(seed_weights, dtype=np.float32).reshape(-1)
-    if not known.all():
-        rows, weights = rows[known], weights[known]
-    if not len(rows):
-        return Candidates.empty()
-    partners = np.asarray(neighbours.indices)[rows]
-    values = np.asarray(neighbours.scores)[rows] * weights[:, None]
-    kept = partners >= 0
-    if exclude_seeds:
-        # A cart is short: comparing with each seed is cheaper than a set operation.
-        for row in set(rows.tolist()):
-            kept &= partners != row
-    because = np.broadcast_to(rows[:, None], partners.shape)
-    return sum_by_row(partners[kept], values[kept], because[kept], limit=limit)
+    return Candidates(
+        *compiled.expand(
+            np.ascontiguousarray(neighbours.indices, np.int32),
+            np.ascontiguousarray(neighbours.scores, np.float32),
+            np.ascontiguousarray(rows),
+            np.ascontiguousarray(weights),
+            limit,
+            exclude_seeds,
+        )
+    )
 
 
 def _of_one(neighbours: Neighbours, row: int, weight: float, limit: int) -> Candidates:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from recommender.engine.errors import InvalidInputError
-from recommender.engine.selection import best_rows
-from recommender.engine.types import SECONDS_PER_DAY, Candidates, Float32Array
+from recommender.engine.online import compiled
+from recommender.engine.types import Candidates, Float32Array
 
 
 def buy_again(
@@ -78,23 +78,29 @@ def buy_again(
     >>> found.rows.tolist()
     [0, 1, 2]
     """
-    items = np.asarray(rows, dtype=np.int64).reshape(-1)
-    bought = np.asarray(counts, dtype=np.float64).reshape(-1)
-    last = np.asarray(last_at_s, dtype=np.int64).reshape(-1)
+    items = np.ascontiguousarray(rows, dtype=np.int32).reshape(-1)
+    bought = np.ascontiguousarray(counts, dtype=np.float64).reshape(-1)
+    last = np.ascontiguousarray(last_at_s, dtype=np.int64).reshape(-1)
     if not len(items) == len(bought) == len(last):
         raise InvalidInputError(
             f"rows, counts and last_at_s differ in length: {len(items)}, {len(bought)}, {len(last)}"
         )
-    gap_days = np.maximum(now_s - last, 0) / SECONDS_PER_DAY
-    kept = (items >= 0) & (items < len(interval_days)) & (gap_days >= min_days) & (bought > 0)
-    items, bought, gap_days = items[kept], bought[kept], gap_days[kept]
-    ratio = gap_days / np.asarray(interval_days)[items]
-    due = 2.0 * ratio / (1.0 + ratio * ratio)
-    scores = bought**frequency_exponent * due**urgency
-    scores *= np.asarray(repeat_probability)[items].astype(np.float64) ** repeat_exponent
-    if demand is not None:
-        scores *= (1.0 + np.asarray(demand)[items].astype(np.float64)) ** demand_exponent
-    best = best_rows(items, scores, limit)
-    best = best[scores[best] > 0]
-    found = items[best].astype(np.int32)
-    return Candidates(found, scores[best].astype(np.float32), found)
+    found, scores = compiled.due(
+        items,
+        bought,
+        last,
+        np.ascontiguousarray(interval_days, np.float32),
+        np.ascontiguousarray(repeat_probability, np.float32),
+        _NO_DEMAND if demand is None else np.ascontiguousarray(demand, np.float32),
+        now_s,
+        min_days,
+        frequency_exponent,
+        repeat_exponent,
+        urgency,
+        demand_exponent,
+        limit,
+    )
+    return Candidates(found, scores, found)
+
+
+_NO_DEMAND = np.empty(0, np.float32)
