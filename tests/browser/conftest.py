@@ -211,7 +211,7 @@ def shop() -> Iterator[FakeShop]:
     running.close()
 
 
-def eventually(condition: Callable[[], Any], page: Page, *, timeout_s: float = 6) -> Any:
+def eventually(condition: Callable[[], Any], page: Page, *, timeout_s: float = 20) -> Any:
     """Wait until a condition on the server's side holds, while the browser goes on."""
     until = time.monotonic() + timeout_s
     while not (found := condition()):

@@ -127,7 +127,7 @@ def test_popularity_by_increments_is_that_of_a_full_training_in_any_order_of_arr
     assert grown.manifest.counts == full.manifest.counts == run.counts
     for name in ("bestsellers", "recent_counts", "trending"):
         # Trending is a small difference of two sums of float32.
-        wanted = pytest.approx(by_product(full, name), rel=1e-4, abs=1e-6)
+        wanted = pytest.approx(by_product(full, name), rel=1e-3, abs=1e-6)
         assert by_product(grown, name) == wanted, name
 
 
