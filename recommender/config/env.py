@@ -273,7 +273,7 @@ def database_config(url: str) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------ data folder
 
-PRIVATE_FOLDERS = ("run", "logs", "valkey", "artifacts", "imports")
+PRIVATE_FOLDERS = ("run", "logs", "valkey", "artifacts", "imports", "kernels")
 
 
 def make_data_dir(data_dir: Path) -> None:
