@@ -221,7 +221,7 @@ def _conversion(time: OverTime) -> Chart:
             (label, f"{r.denominator:,}", f"{r.numerator:,}", _percent(r))
             for label, r in zip(time.labels, rates, strict=True)
         ],
-        missing="Only orders came in, no visits. As soon as the shop sends views, those who bought"
+        missing="No visit was recorded for these days. As soon as the shop sends views, those who bought"
         " are compared with those who looked.",
     )
 

@@ -31,7 +31,7 @@ def tiles_of(now: Figures, before: Figures | None, currency: str) -> list[Tile]:
             Rate(now.n_converted, now.n_visitors),
             Rate(before.n_converted, before.n_visitors) if before else None,
             "buyers of {} visitors",
-            "No visit was recorded, only orders: who looked and didn't buy is unknown.",
+            "No visit was recorded: who looked and didn't buy is unknown.",
         ),
         _count(
             "Recommendations",

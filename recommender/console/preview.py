@@ -53,7 +53,7 @@ from recommender.services.price_tag import (
 from recommender.serving.request import Recommendation
 from recommender.serving.rules import InvalidRuleError
 from recommender.serving.strategy import InvalidStrategyError
-from recommender.serving.trace import REASON_WORDS
+from recommender.serving.trace import REASON_WORDS, Reason
 from recommender.stores.client import StoreUnavailable
 
 # Who was seen in the last minutes is offered first.
@@ -61,6 +61,13 @@ LIVE = timedelta(minutes=15)
 N_OFFERED = 12
 OWN_FORM = "preview-form"
 KINDS = ("", "strategy", "rule", "placement")
+# What a member can do about an answer without a product.
+NEXT_STEPS: dict[str, str] = {
+    Reason.UNKNOWN_SHOPPER: "Choose a shopper with a past above.",
+    Reason.NO_CONTEXT: "Choose a product in view above.",
+    Reason.EMPTY_CATALOG: "Import products first.",
+    Reason.NOT_TRAINED: "The models page says what is missing.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +337,7 @@ def _column(title: str, answer: Recommendation, products: list[Any]) -> dict[str
         "products": products,
         "n": len(answer.rows),
         "reason": REASON_WORDS.get(answer.reason, answer.reason) if answer.reason else "",
+        "next_step": NEXT_STEPS.get(answer.reason, "") if answer.reason else "",
         "fallback": source_label(answer.fallback) if answer.fallback else "",
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from catalog.money import money_text
 from recommender.console.strategy_words import source_label
 from recommender.serving.request import Recommendation
 from recommender.serving.snapshot import CatalogSnapshot
@@ -36,7 +37,6 @@ class ShownProduct:
     title: str
     image_url: str
     price: str
-    currency: str
     brand: str
     position: int
     source: str
@@ -59,7 +59,7 @@ def shown_products(
     places = {row: n for n, row in enumerate(other.rows, start=1)} if other is not None else None
     shown = []
     for position, (row, source) in enumerate(zip(answer.rows, answer.sources, strict=True), 1):
-        card = snapshot.card(row)
+        card, price = snapshot.card(row), int(snapshot.price_minor[row])
         mark, change = _change(position, None if places is None else places.get(row), is_edit)
         if places is None or (not is_edit and mark != "gone"):
             mark, change = "", ""
@@ -69,8 +69,7 @@ def shown_products(
                 external_id=card["product_id"],
                 title=card["title"],
                 image_url=card["image_url"],
-                price=card["price"] or "",
-                currency=card["currency"],
+                price="" if price < 0 else money_text(price, card["currency"]),
                 brand=card["brand"],
                 position=position,
                 source=source_label(source),

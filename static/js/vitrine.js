@@ -182,7 +182,7 @@
 :host{--s:var(--vitrine-card-size,11.5rem);--r:var(--vitrine-radius,.75rem);--t:var(--vitrine-tile,#8882);display:block}
 :host([hidden]),:host([state=empty]),:host([state=empty]) section{display:none}
 header{display:flex;align-items:center;gap:.5rem;height:2.5rem;margin-bottom:.75rem}
-h2{flex:1;margin:0;font-size:1.25rem;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+h2{flex:1;display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:2;margin:0;padding:.1em 0;overflow:hidden;font-size:1.25rem;line-height:1}
 button{width:2.5rem;height:2.5rem;border:1px solid var(--vitrine-line,#8886);border-radius:50%;background:none;color:inherit;font-size:1.25rem;cursor:pointer}
 button[aria-disabled=true]{opacity:.35}
 ul{display:flex;gap:var(--vitrine-gap,1rem);margin:-4px;padding:4px;list-style:none;overflow-x:auto;scroll-snap-type:x proximity;scroll-padding:4px;scrollbar-width:none;scroll-behavior:smooth}
