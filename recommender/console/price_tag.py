@@ -104,7 +104,8 @@ def figure_rows(found: Comparison, currency: str) -> list[FigureRow]:
 def _share(label: str, now: float | None, then: float | None, note: str = "") -> FigureRow:
     if now is None or then is None:
         return FigureRow(label, UNKNOWN, UNKNOWN, "", note)
-    return FigureRow(label, f"{now:.1%}", f"{then:.1%}", f"{(then - now) * 100:+.1f} points", note)
+    change = _change((then - now) * 100, 1, " points")
+    return FigureRow(label, f"{now:.1%}", f"{then:.1%}", change, note)
 
 
 def _number(label: str, now: float | None, then: float | None, note: str) -> FigureRow:

@@ -17,6 +17,7 @@ import numpy as np
 from recommender.engine.online.blending import Blended, blend
 from recommender.engine.types import BoolArray, Candidates, Int32Array, Int64Array
 from recommender.serving.context import Context
+from recommender.serving.sources import SOURCES
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import Step, Trace
 
@@ -164,16 +165,22 @@ def _chain_words(chain: Sequence[str], links: Sequence[ChainLink], row: int) -> 
     if found:
         within = f" within {found['within']}" if found["within"] else ""
         return (
-            f"the fallback {found['source']} has it at place {found['place']} of {found['of']}"
+            f"the fallback {_label(found['source'])} has it at place {found['place']} of {found['of']}"
             f"{within}, and every place was filled before it"
         )
     lists = ", ".join(
-        f"{link.source}{f' within {link.category}' if link.category else ''} ({len(link.rows)})"
+        f"{_label(link.source)}{f' within {link.category}' if link.category else ''} ({len(link.rows)})"
         for link in links
     )
     left = [name for name in chain if name not in {link.source for link in links}]
     words = f"no fallback has it either: {lists}" if lists else "every place was filled before"
-    return f"{words}; {', '.join(left)} was not needed" if left and lists else words
+    return f"{words}; {', '.join(map(_label, left))} was not needed" if left and lists else words
+
+
+def _label(source: str) -> str:
+    """A source as the console calls it, within a sentence."""
+    label = SOURCES[source].label
+    return label[0].lower() + label[1:]
 
 
 def explain_unanswered(trace: Trace, why_not: Iterable[str], why: str) -> None:
@@ -230,7 +237,7 @@ def explain_candidates(
         if ranks:
             trace.found[asked] = ranks
             continue
-        lists = ", ".join(f"{name} ({len(found)})" for name, _, found in parts)
+        lists = ", ".join(f"{_label(name)} ({len(found)})" for name, _, found in parts)
         trace.drop(asked, Step.CANDIDATES, f"no source found it, among what each found: {lists}")
 
 
