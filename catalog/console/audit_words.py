@@ -106,13 +106,19 @@ def changes_between(before: Any, after: Any) -> list[Change]:
         kind = "added" if path not in old else "removed" if path not in new else "changed"
         changes.append(
             Change(
-                path=" › ".join(path),
+                path=_path_words(path),
                 before=_text(old[path]) if path in old else "",
                 after=_text(new[path]) if path in new else "",
                 kind=kind,
             )
         )
     return changes
+
+
+def _path_words(path: Sequence[str]) -> str:
+    """The names on the way to a value; that rules and strategies are documents is our own affair."""
+    named = path[1:] if len(path) > 1 and path[0] == "document" else path
+    return " › ".join(name.replace("_", " ") for name in named)
 
 
 def _leaves(value: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

@@ -183,7 +183,7 @@ def test_the_newest_stands_first_with_what_was_before_and_after(
     assert page.index("Second") < page.index("First")
     assert "Placement: changed" in page
     second = page[page.index("Second") : page.index("First")]
-    assert "n_products" in second
+    assert "n products" in second
     assert "was </span>8</del>" in second
     assert "now </span>12</ins>" in second
 
