@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse
@@ -11,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from catalog.console.access import EDITORS, ConsoleRequest, member_page
 from catalog.feeds.mapping import MappingRefused, mapping_words
 from catalog.feeds.rows import FeedRefused
-from catalog.models import ProductFeed
+from catalog.models import ProductFeed, ProductImport
 from catalog.selectors.imports import feed_find, import_find
 from catalog.services.feed_imports import import_hand_over
 from catalog.services.feed_schedule import (
@@ -89,23 +91,23 @@ def feed_page(request: ConsoleRequest, feed_id: int) -> HttpResponse:
 @member_page(roles=EDITORS)
 def feed_run(request: ConsoleRequest, feed_id: int) -> HttpResponse:
     """Read a feed now."""
-    feed = _find(request, feed_id)
-    try:
-        made = feed_import(feed=feed, user=request.user)
-    except (FeedRefused, MappingRefused) as error:
-        messages.warning(request, str(error))
-        return redirect("console-feed", request.store.slug, feed.pk)
-    transaction.on_commit(lambda: import_hand_over(import_id=made.pk))
-    return redirect("console-import", request.store.slug, made.pk)
+    return _begun(request, feed_id, feed_import)
 
 
 @require_POST
 @member_page(roles=EDITORS)
 def feed_columns(request: ConsoleRequest, feed_id: int) -> HttpResponse:
     """Fetch a feed to choose its columns anew: its first rows are needed for that."""
+    return _begun(request, feed_id, feed_columns_begin)
+
+
+def _begun(
+    request: ConsoleRequest, feed_id: int, begin: Callable[..., ProductImport]
+) -> HttpResponse:
+    """The page of an import that begins with a feed, or the feed's with what is against it."""
     feed = _find(request, feed_id)
     try:
-        made = feed_columns_begin(feed=feed, user=request.user)
+        made = begin(feed=feed, user=request.user)
     except (FeedRefused, MappingRefused) as error:
         messages.warning(request, str(error))
         return redirect("console-feed", request.store.slug, feed.pk)

@@ -125,9 +125,9 @@ def test_popularity_by_increments_is_that_of_a_full_training_in_any_order_of_arr
     assert grown.manifest.marks == full.manifest.marks
     assert grown.manifest.as_of_s == full.manifest.as_of_s
     assert grown.manifest.counts == full.manifest.counts == run.counts
-    for name in ("bestsellers", "recent_counts", "trending"):
-        # Trending is a small difference of two sums of float32.
-        wanted = pytest.approx(by_product(full, name), rel=1e-3, abs=1e-6)
+    # Trending is a small difference of two sums of float32, each off by its own rounding.
+    for name, rounding in (("bestsellers", 1e-6), ("recent_counts", 1e-6), ("trending", 2e-6)):
+        wanted = pytest.approx(by_product(full, name), rel=1e-4, abs=rounding)
         assert by_product(grown, name) == wanted, name
 
 
