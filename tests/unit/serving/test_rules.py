@@ -14,8 +14,6 @@ from recommender.engine.online.rule_sets import product_sets
 from recommender.engine.online.rules import Does, Effect, combine, settle
 from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
 from recommender.serving.context import Context
-from recommender.serving.models import ServingModels
-from recommender.serving.request import RecommendationRequest
 from recommender.serving.rule_compile import target_mask
 from recommender.serving.rule_index import ServingRules, rules_compile
 from recommender.serving.rules import (
@@ -24,7 +22,7 @@ from recommender.serving.rules import (
     rule_json,
     rule_parse,
 )
-from recommender.stores.session_state import NO_STATE
+from tests.unit.serving.requests import context_on
 from tests.unit.serving.test_snapshot import DAY_S, NOON_S, row, snapshot
 
 SHOT = snapshot(
@@ -119,26 +117,7 @@ def compiled(*documents: dict[str, Any], **dates: Any) -> ServingRules:
 
 def context(page: list[int] | None = None, *, category: str | None = None, now_s: int = NOON_S,
             **request: Any) -> Context:  # fmt: skip
-    rows = page or []
-    if category is None and rows:
-        category = SHOT.category_path(rows[0]) or None
-    nothing = np.empty(0, np.int32)
-    return Context(
-        request=RecommendationRequest(**request),
-        snapshot=SHOT,
-        models=ServingModels(),
-        state=NO_STATE,
-        now_s=now_s,
-        page_rows=rows,
-        cart_rows=[],
-        event_rows=nothing,
-        event_types=nothing,
-        event_at_s=np.empty(0, np.int64),
-        event_weights=np.empty(0, np.float32),
-        category=category,
-        history=None,
-        eligible=SHOT.eligible,
-    )
+    return context_on(SHOT, page or [], category, now_s=now_s, **request)
 
 
 def counts(rules: ServingRules, here: Context, slug: str = "here", page: str = "product") -> bool:

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from recommender.engine.online.rule_sets import pack, product_sets
 from recommender.selectors.serving_settings import RuleSettings, SegmentSettings
 from recommender.serving.context import Context
-from recommender.serving.models import ServingModels
-from recommender.serving.request import RecommendationRequest
 from recommender.serving.rule_compile import RuleProblem
 from recommender.serving.rule_index import rules_compile
 from recommender.serving.rules import Condition, RuleDocument, Target, rule_parse
-from recommender.stores.session_state import NO_STATE
+from tests.unit.serving.requests import context_on
 from tests.unit.serving.test_snapshot import NOON_S, row, snapshot
 
 BRANDS = ("Leaf", "Pot", "Kiln")
@@ -228,26 +226,8 @@ def test_a_choice_of_rules_has_a_key_of_its_own() -> None:
 
 
 def context(row_in_view: int | None, category: str | None, **request: Any) -> Context:
-    rows = [] if row_in_view is None else [row_in_view]
-    if category is None and rows:
-        category = SHOT.category_path(rows[0]) or None
-    nothing = np.empty(0, np.int32)
-    return Context(
-        request=RecommendationRequest(**request),
-        snapshot=SHOT,
-        models=ServingModels(),
-        state=NO_STATE,
-        now_s=NOON_S,
-        page_rows=rows,
-        cart_rows=[],
-        event_rows=nothing,
-        event_types=nothing,
-        event_at_s=np.empty(0, np.int64),
-        event_weights=np.empty(0, np.float32),
-        category=category,
-        history=None,
-        eligible=SHOT.eligible,
-    )
+    page = [] if row_in_view is None else [row_in_view]
+    return context_on(SHOT, page, category, now_s=NOON_S, **request)
 
 
 def _counts(condition: Condition, here: Context, slug: str, page_type: str) -> bool:
