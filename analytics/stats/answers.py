@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
+from typing import Literal, TypeAlias
+
+# Of a verdict (`analytics.stats.decision`), here for readers that don't compute.
+Moment: TypeAlias = Literal["running", "planned_end", "after"]
+State: TypeAlias = Literal["better", "worse", "no_difference_found", "running", "not_enough"]
+Advice: TypeAlias = Literal["distrust", "wait", "ship", "keep", "review", "inconclusive"]
 
 
 class InvalidInputError(ValueError):

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
-from analytics.stats.answers import NotEnoughData, Reason, require_count, require_share
+from analytics.stats.answers import (
+    Advice,
+    Moment,
+    NotEnoughData,
+    Reason,
+    State,
+    require_count,
+    require_share,
+)
 from analytics.stats.effects import Effect, welch_test
 from analytics.stats.guardrails import Guardrail
 from analytics.stats.health import SampleRatio
 from analytics.stats.multiple import holm
 from analytics.stats.sequential import sequence_test
-
-Moment: TypeAlias = Literal["running", "planned_end", "after"]
-State: TypeAlias = Literal["better", "worse", "no_difference_found", "running", "not_enough"]
-Advice: TypeAlias = Literal["distrust", "wait", "ship", "keep", "review", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,14 @@
-from recommender.models.experiments import Experiment, Exposure, Variant
+from recommender.models.experiments import (
+    GOALS,
+    ExclusionGroup,
+    Experiment,
+    ExperimentPhase,
+    ExperimentPlacement,
+    Exposure,
+    Metric,
+    Variant,
+    VariantStrategy,
+)
 from recommender.models.impressions import Impression
 from recommender.models.placements import Placement
 from recommender.models.rules import Rule, Segment
@@ -7,11 +17,16 @@ from recommender.models.strategies import Strategy, StrategyVersion
 from recommender.models.weights import EventWeights
 
 __all__ = [
+    "GOALS",
     "Artifact",
     "EventWeights",
+    "ExclusionGroup",
     "Experiment",
+    "ExperimentPhase",
+    "ExperimentPlacement",
     "Exposure",
     "Impression",
+    "Metric",
     "Placement",
     "Rule",
     "Run",
@@ -19,4 +34,5 @@ __all__ = [
     "Strategy",
     "StrategyVersion",
     "Variant",
+    "VariantStrategy",
 ]

@@ -27,6 +27,11 @@ class Impression(models.Model):
     product_ids = ArrayField(models.BigIntegerField())
     sources = ArrayField(models.CharField(max_length=32), help_text="Per product, in order")
     propensities = ArrayField(models.FloatField(), help_text="Per product, in order")
+    teams = ArrayField(
+        models.SmallIntegerField(),
+        null=True,
+        help_text="Interleaved lists: per product the position of the variant that picked it",
+    )
     fallback = models.CharField(max_length=32, null=True)
     reason = models.CharField(max_length=40, null=True)
     rule_id = models.BigIntegerField(
