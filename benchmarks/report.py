@@ -15,7 +15,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-NAMES = ("serving", "ingest", "freshness", "training", "console", "steering", "soak")
+NAMES = (
+    "serving",
+    "ingest",
+    "freshness",
+    "training",
+    "console",
+    "steering",
+    "experiments",
+    "insights",
+    "soak",
+)
 RESULTS = Path(__file__).with_name("results")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 

@@ -34,7 +34,12 @@ from recommender.config import programs
 from recommender.config.env import PROJECT_DIR, Environment
 from recommender.management.commands.up import collect_static, migrate
 from recommender.models import Artifact, Experiment, Placement, Run, Strategy
-from recommender.services.experiments import Arm, experiment_create, experiment_start
+from recommender.services.experiments import (
+    ArmDraft,
+    ExperimentDraft,
+    experiment_create,
+    experiment_start,
+)
 from recommender.services.recipes import RECIPES
 from recommender.services.strategies import store_recipes_install, strategy_version_create
 from recommender.serving.strategy import strategy_digest
@@ -259,7 +264,8 @@ def _build(env: Environment, say: Say) -> Built:
     started = time.monotonic()
     _forget(say)
     manage(
-        env, "demo_import", "--store-slug", STORE, "--email", EMAIL, "--password", "bench-vitrine"
+        *(env, "demo_import", "--whole-year"),
+        *("--store-slug", STORE, "--email", EMAIL, "--password", "bench-vitrine"),
     )
     store = Store.objects.get(slug=STORE)
     say("Adding products, their orders, and what was looked at")
@@ -412,13 +418,18 @@ def _placements(store: Store) -> None:
         document={**control.document, "diversity": 0.6},
         note="For the benchmark's experiment",
     )
-    experiment = experiment_create(
-        placement=placement,
-        key="bench-home",
+    draft = ExperimentDraft(
         name="More variety on the home page",
-        arms=[Arm("a", "As it is", control), Arm("b", "More variety", challenger)],
+        kind=Experiment.Kind.AB,
+        hypothesis="",
+        placement_ids=(placement.pk,),
+        arms=(
+            ArmDraft("a", "As it is", 1.0, {None: control.pk}),
+            ArmDraft("b", "More variety", 1.0, {None: challenger.pk}),
+        ),
     )
-    experiment_start(experiment=experiment, now=timezone.now())
+    experiment = experiment_create(store=store, draft=draft, actor=None)
+    experiment_start(experiment=experiment, actor=None, now=timezone.now())
 
 
 def _recipes_digest() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from catalog.admin import ReadOnlyAdmin
-from recommender.models import Artifact, Placement, Run, Strategy, StrategyVersion
+from recommender.models import Artifact, Experiment, Placement, Run, Strategy, StrategyVersion
 
 
 @admin.register(Placement)
@@ -27,6 +27,14 @@ class StrategyVersionAdmin(ReadOnlyAdmin):
     list_display = ("strategy", "number", "store", "note", "author", "created_at")
     list_filter = ("store",)
     list_select_related = ("store", "strategy", "author")
+
+
+@admin.register(Experiment)
+class ExperimentAdmin(ReadOnlyAdmin):
+    list_display = ("name", "key", "store", "kind", "state", "started_at", "decision")
+    list_filter = ("store", "kind", "state", "decision")
+    list_select_related = ("store",)
+    ordering = ("-created_at",)
 
 
 @admin.register(Run)

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from catalog.models import Event, EventType, Product, Shopper, Store
+from recommender.models import (
+    Experiment,
+    ExperimentPhase,
+    ExperimentPlacement,
+    Exposure,
+    Impression,
+    Placement,
+    StrategyVersion,
+    Variant,
+    VariantStrategy,
+)
+from recommender.services.strategies import settings_touch
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -72,6 +86,123 @@ def make_order(
             value_minor=product.price_minor,
         )
     return order_id
+
+
+def make_experiment(
+    store: Store,
+    placements: Sequence[Placement] = (),
+    arms: Sequence[StrategyVersion | Mapping[Placement, StrategyVersion] | None] = (None, None),
+    *,
+    kind: str = Experiment.Kind.AB,
+    state: str = Experiment.State.RUNNING,
+    started_at: datetime = NOON,
+    weights: Sequence[float] | None = None,
+    control_shows_nothing: bool = False,
+    **fields: Any,
+) -> Experiment:
+    """An experiment with its variants "a", "b", … and, once started, its phase.
+
+    An arm is one version for all placements, one for each, or None: the placement's own. No
+    placements are all of them.
+    """
+    is_draft = state == Experiment.State.DRAFT
+    key = fields.pop("key", f"{kind}-{uuid.uuid4().hex[:8]}")
+    values = {"name": f"Test {key}", "seed": f"seed of {key}", "hypothesis": "It helps", **fields}
+    experiment = Experiment.objects.create(
+        store=store,
+        key=key,
+        kind=kind,
+        state=state,
+        started_at=None if is_draft else started_at,
+        **values,
+    )
+    ExperimentPlacement.objects.bulk_create(
+        ExperimentPlacement(store=store, experiment=experiment, placement=placement)
+        for placement in placements
+    )
+    weights = [1.0] * len(arms) if weights is None else list(weights)
+    for position, (arm, weight) in enumerate(zip(arms, weights, strict=True)):
+        letter = "abcdefgh"[position]
+        variant = Variant.objects.create(
+            store=store,
+            experiment=experiment,
+            key=letter,
+            name=f"Variant {letter.upper()}",
+            position=position,
+            weight=weight,
+            shows_nothing=control_shows_nothing and position == 0,
+        )
+        shown = arm if isinstance(arm, Mapping) else {} if arm is None else {None: arm}
+        VariantStrategy.objects.bulk_create(
+            VariantStrategy(
+                store=store, variant=variant, placement=placement, strategy_version=version
+            )
+            for placement, version in shown.items()
+        )
+    if not is_draft:
+        is_on = state == Experiment.State.RUNNING
+        ExperimentPhase.objects.create(
+            store=store,
+            experiment=experiment,
+            cause=ExperimentPhase.Cause.START,
+            coverage=experiment.coverage,
+            weights=weights,
+            started_at=started_at,
+            ended_at=None if is_on else experiment.stopped_at or timezone.now(),
+        )
+    settings_touch(store_id=store.pk)
+    return experiment
+
+
+def make_exposure(
+    experiment: Experiment,
+    shopper_external_id: str,
+    variant: Variant,
+    *,
+    at: datetime = NOON,
+    recommendation_id: uuid.UUID | None = None,
+) -> Exposure:
+    """A shopper's first time in an experiment."""
+    return Exposure.objects.create(
+        store_id=experiment.store_id,
+        experiment_id=experiment.pk,
+        shopper_external_id=shopper_external_id,
+        variant_id=variant.pk,
+        exposed_at=at,
+        recommendation_id=recommendation_id,
+    )
+
+
+def make_impression(
+    store: Store,
+    placement: Placement,
+    shopper_external_id: str | None,
+    products: Sequence[Product] = (),
+    *,
+    at: datetime = NOON,
+    variant: Variant | None = None,
+    **fields: Any,
+) -> Impression:
+    """What was shown, as of a variant if there is one."""
+    values = {
+        "recommendation_id": uuid.uuid4(),
+        "strategy_version_id": placement.strategy_version_id,
+        "experiment_id": None if variant is None else variant.experiment_id,
+        "variant_id": None if variant is None else variant.pk,
+        "sources": ["trending"] * len(products),
+        "propensities": [1.0] * len(products),
+        "took_us": 1_000,
+        **fields,
+    }
+    return Impression.objects.create(
+        store=store,
+        placement_id=placement.pk,
+        shopper_external_id=shopper_external_id,
+        product_ids=[product.pk for product in products],
+        delivered_at=at,
+        delivered_on=at.date(),
+        **values,
+    )
 
 
 def days(count: float) -> timedelta:

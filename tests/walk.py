@@ -39,6 +39,8 @@ from catalog.services.feed_imports import import_look
 from catalog.services.invitations import invitation_create
 from recommender.models import (
     EventWeights,
+    ExclusionGroup,
+    Experiment,
     Placement,
     Rule,
     Segment,
@@ -50,7 +52,8 @@ from recommender.services.price_tag import price_tag_start
 from recommender.services.recipes import RECIPES
 from recommender.services.strategies import strategy_version_create
 from tests.console.conftest import Shop, furnish
-from tests.factories import make_event, make_shopper
+from tests.console.results_fixture import keep, make_results
+from tests.factories import make_event, make_experiment, make_shopper
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -150,6 +153,7 @@ class World:
     price_tag: str
     paused: Placement
     asking: ProductImport
+    tests: Tests
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, role: str) -> Client:
@@ -159,6 +163,17 @@ class World:
             Member.objects.create(store=self.store, user=user, role=role)
             self.clients[role] = browser(user)
         return self.clients[role]
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """Experiments of a store in each state, a hold-out, and an empty exclusion group."""
+
+    draft: Experiment
+    running: Experiment
+    paused: Experiment
+    holdout: Experiment
+    group: ExclusionGroup
 
 
 def browser(user: User | None = None, **options: Any) -> Client:
@@ -252,6 +267,24 @@ def furnished(store: Store) -> World:
             url=feed.url,
             state=ProductImport.State.ASKING,
         ),
+        tests=_tests(store, placement, shop.placement, version),
+    )
+
+
+def _tests(store: Store, placement: Placement, other: Placement, version: StrategyVersion) -> Tests:
+    """On two placements, so that the draft can be started; nobody is held out in fact."""
+    state, slug = Experiment.State, store.slug
+    arms = [None, version]
+    running = make_experiment(store, [other], arms, key=f"{slug}-running")
+    keep(running, make_results(running))
+    return Tests(
+        draft=make_experiment(store, [placement], arms, state=state.DRAFT, key=f"{slug}-draft"),
+        running=running,
+        paused=make_experiment(store, [other], arms, state=state.PAUSED, key=f"{slug}-paused"),
+        holdout=make_experiment(
+            store, kind=Experiment.Kind.HOLDOUT, weights=[0.001, 0.999], key=f"{slug}-hold-out"
+        ),
+        group=ExclusionGroup.objects.create(store=store, name=f"{slug} group", seed=slug),
     )
 
 
@@ -270,7 +303,7 @@ RULE: dict[str, Any] = {
 SEGMENT: dict[str, Any] = {"type": "new", "days": 1}
 
 # What these say is the same in all stores: with them there is nothing of another to ask for.
-SHARED = frozenset({"store", "recipe", "kind"})
+SHARED = frozenset({"store", "recipe", "kind", "dimension", "table", "source"})
 
 # How to fill a parameter: by its name alone, or by the name of the address and its own.
 VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
@@ -293,11 +326,39 @@ VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
     ("console-placement-resume", "slug"): lambda world: world.paused.slug,
     ("console-import-answer", "import_id"): lambda world: world.asking.pk,
     ("console-import-cancel", "import_id"): lambda world: world.asking.pk,
+    "group_id": lambda world: world.tests.group.pk,
+    **{
+        (f"console-experiment{page}", "key"): lambda world: world.tests.running.key
+        for page in (
+            "",
+            "-setup",
+            "-links",
+            "-history",
+            "-pause",
+            "-ramp",
+            "-stop",
+            "-decide",
+            "-fresh",
+            "-csv",
+            "-json",
+            "-note",
+            "-range",
+        )
+    },
+    **{
+        (f"console-experiment-{page}", "key"): lambda world: world.tests.draft.key
+        for page in ("edit", "delete", "start")
+    },
+    ("console-experiment-resume", "key"): lambda world: world.tests.paused.key,
     "recipe": lambda _: RECIPES[0].slug,
     "kind": lambda _: "product",
+    "dimension": lambda _: "placement",
+    "table": lambda _: "days",
+    "source": lambda _: "also_viewed",
     "version_id": lambda world: world.version.pk,
     # The API speaks of the merchant's own ids.
     "external_id": lambda world: world.shop.products[0].external_id,
+    ("v1-experiment-results", "key"): lambda world: world.tests.running.key,
     ("v1-shopper-link", "shopper_id"): lambda world: world.shop.shoppers[1].external_id,
     # The token opens the door by itself, so that a walk has a wrong one.
     ("invitation", "token"): lambda _: "a-token-that-nobody-was-given",

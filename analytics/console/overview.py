@@ -10,6 +10,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from analytics.console.insights import marks_in, tracking_told
+from analytics.console.insights_tracking import tracking_line
 from analytics.console.overview_charts import OverTime, bucket_days_of, charts_of
 from analytics.console.overview_tiles import tiles_of
 from analytics.metrics.periods import PERIOD_DAYS, InvalidPeriodError, period_parse
@@ -46,6 +48,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         before=before if comparable else None,
         buckets=bucket_figures(store=store, period=period, bucket_days=bucket_days_of(period)),
         so_far=so_far if period.last == today - timedelta(days=1) else None,
+        marks=marks_in(store=store, period=period),
     )
     latest = _latest_context(store)
     newest_event_at = latest["events"][0][0].received_at if latest["events"] else None
@@ -61,6 +64,7 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         "tiles": tiles_of(now, over_time.before, store.currency),
         "charts": charts_of(over_time),
         "setup": setup_state(store=store),
+        "tracking": tracking_line(tracking_told(store)[1]),
         "models": [
             model_card(status, newest_event_at=newest_event_at)
             for status in family_statuses(store_id=store.pk)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from analytics.charts.findings import count_finding, rate_finding
 from analytics.charts.lines import Column, counts_and_rate, lines_over_time, rate_with_interval
+from analytics.charts.marks import Mark, marked
 from analytics.charts.theme import Figure
 from analytics.metrics.periods import Period
 from analytics.metrics.rates import Rate
@@ -18,7 +19,10 @@ _DAYS_PER_POINT = {365: 7}
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure with the finding as its title; without a figure, `missing` says what to do."""
+    """A figure with the finding as its title; without a figure, `missing` says what to do.
+
+    `marks` are the changes that are drawn into it.
+    """
 
     key: str
     finding: str
@@ -27,6 +31,7 @@ class Chart:
     head: tuple[str, ...]
     rows: list[tuple[str, ...]]
     missing: str
+    marks: tuple[Mark, ...] = ()
 
     @property
     def data_id(self) -> str:
@@ -45,6 +50,8 @@ class OverTime:
         Both periods, as `bucket_figures` gives them.
     so_far
         Today, if the period ends yesterday.
+    marks
+        What changed meanwhile.
     """
 
     period: Period
@@ -52,6 +59,7 @@ class OverTime:
     before: Figures | None
     buckets: list[Bucket]
     so_far: Figures | None
+    marks: tuple[Mark, ...] = ()
 
     @property
     def weekly(self) -> bool:
@@ -94,7 +102,15 @@ def bucket_days_of(period: Period) -> int:
 
 
 def charts_of(time: OverTime) -> list[Chart]:
-    return [_orders(time), _recommendations(time), _conversion(time)]
+    charts = (_orders(time), _recommendations(time), _conversion(time))
+    return [chart_marked(chart, time.marks) for chart in charts]
+
+
+def chart_marked(chart: Chart, marks: tuple[Mark, ...]) -> Chart:
+    """With a line for each change, if there is anything to draw into."""
+    if chart.figure is None:
+        return chart
+    return replace(chart, figure=marked(chart.figure, marks), marks=marks)
 
 
 def _orders(time: OverTime) -> Chart:

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 
 PERIOD_DAYS = (7, 28, 90, 365)
 DEFAULT_DAYS = 28
+# Of a period that is given by its ends.
+MAX_DAYS = 1100
 
 
 class InvalidPeriodError(ValueError):
@@ -74,3 +76,34 @@ def period_parse(days: str | None, until: str | None, *, today: date) -> Period:
     if last > yesterday or last.year < 1990:
         raise InvalidPeriodError(f"{last} isn't over yet, or before anything was sold online")
     return Period(int(days) if days else DEFAULT_DAYS, last)
+
+
+def period_between(first: str, last: str, *, today: date) -> Period:
+    """The period from one day to another, both in it.
+
+    Parameters
+    ----------
+    first, last
+        As in 2026-11-21; an absent last day is yesterday, an absent first one the last day itself.
+    today
+        In the store's time zone.
+
+    Raises
+    ------
+    InvalidPeriodError
+        No dates, the wrong way round, more than `MAX_DAYS`, or a last day that isn't over yet.
+
+    Examples
+    --------
+    >>> period_between("2026-11-01", "2026-11-21", today=date(2026, 11, 22))
+    Period(n_days=21, last=datetime.date(2026, 11, 21))
+    """
+    until = period_parse(None, last, today=today).last
+    try:
+        since = date.fromisoformat(first) if first else until
+    except ValueError as error:
+        raise InvalidPeriodError(f"{first!r} is no date such as 2026-11-21") from error
+    n_days = (until - since).days + 1
+    if not 1 <= n_days <= MAX_DAYS:
+        raise InvalidPeriodError(f"From {since} to {until} is no period of 1 to {MAX_DAYS} days")
+    return Period(n_days, until)

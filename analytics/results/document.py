@@ -26,7 +26,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base: frozen, by keyword; unknown fields of later formats are skipped."""
 
 
-class Arm(Document):
+class Arm(Document, frozen=True, kw_only=True):
     """A variant. `share` is its planned share of the participants in the open (or last) phase."""
 
     variant_id: int
@@ -40,7 +40,7 @@ class Arm(Document):
     n_buyers: int = 0
 
 
-class Cell(Document):
+class Cell(Document, frozen=True, kw_only=True):
     """A metric of one arm with its raw numbers and the 95 % interval of its value."""
 
     variant_id: int
@@ -53,7 +53,7 @@ class Cell(Document):
     missing: str | None = None
 
 
-class Comparison(Document):
+class Comparison(Document, frozen=True, kw_only=True):
     """A metric of one arm against another.
 
     Attributes
@@ -96,7 +96,7 @@ class Comparison(Document):
     missing: str | None = None
 
 
-class Guard(Document):
+class Guard(Document, frozen=True, kw_only=True):
     """A guardrail of one variant against the control: is harm beyond the margin ruled out?"""
 
     metric: str
@@ -108,7 +108,7 @@ class Guard(Document):
     missing: str | None = None
 
 
-class MetricResult(Document):
+class MetricResult(Document, frozen=True, kw_only=True):
     """One metric: a cell per arm, comparisons for each baseline, scale and with and without CUPED."""
 
     key: str
@@ -117,7 +117,7 @@ class MetricResult(Document):
     comparisons: tuple[Comparison, ...]
 
 
-class VariantVerdict(Document):
+class VariantVerdict(Document, frozen=True, kw_only=True):
     """What is known about a variant by the locked rule, and what to do.
 
     Attributes
@@ -143,7 +143,7 @@ class VariantVerdict(Document):
     guards: tuple[Guard, ...] = ()
 
 
-class SplitPhase(Document):
+class SplitPhase(Document, frozen=True, kw_only=True):
     """Who was exposed in one phase, and how many of each arm were to be expected."""
 
     started_at: datetime
@@ -152,7 +152,7 @@ class SplitPhase(Document):
     expected: tuple[float, ...]
 
 
-class Check(Document):
+class Check(Document, frozen=True, kw_only=True):
     """One line of the health strip, in words.
 
     `key`: split, crossover, bias, duplicates, lost, silent, bots, novelty, minimum.
@@ -165,21 +165,21 @@ class Check(Document):
     value: float | None = None
 
 
-class Health(Document):
+class Health(Document, frozen=True, kw_only=True):
     alarm: Alarm
     checks: tuple[Check, ...]
     split_p: float | None
     phases: tuple[SplitPhase, ...]
 
 
-class ExposureDay(Document):
+class ExposureDay(Document, frozen=True, kw_only=True):
     """New participants of a day, per arm in the order of the arms."""
 
     day: date
     counts: tuple[int, ...]
 
 
-class Point(Document):
+class Point(Document, frozen=True, kw_only=True):
     """A lift at a day (cumulative from the start) or at an age (days since exposure)."""
 
     at: int
@@ -192,14 +192,14 @@ class Point(Document):
     n_shoppers: int = 0
 
 
-class Series(Document):
+class Series(Document, frozen=True, kw_only=True):
     metric: str
     variant_id: int
     cumulative: tuple[Point, ...]
     by_age: tuple[Point, ...]
 
 
-class FunnelArm(Document):
+class FunnelArm(Document, frozen=True, kw_only=True):
     """Shoppers who came so far, of all exposed: each step counts who did it at least once."""
 
     variant_id: int
@@ -214,7 +214,7 @@ class FunnelArm(Document):
     n_clicks: int
 
 
-class SegmentResult(Document):
+class SegmentResult(Document, frozen=True, kw_only=True):
     """The primary metric within a segment; exploratory, Holm over all segments × variants."""
 
     dimension: Literal["device", "visitor", "placement"]
@@ -231,14 +231,14 @@ class SegmentResult(Document):
     missing: str | None = None
 
 
-class PowerWeek(Document):
+class PowerWeek(Document, frozen=True, kw_only=True):
     week: int
     n_shoppers: float
     power: float | None
     smallest_lift: float | None
 
 
-class Power(Document):
+class Power(Document, frozen=True, kw_only=True):
     """How far the test has come.
 
     `days_left` None: out of reach at today's traffic, or nothing to say (see `missing`).
@@ -257,7 +257,7 @@ class Power(Document):
     missing: str | None = None
 
 
-class Preferred(Document):
+class Preferred(Document, frozen=True, kw_only=True):
     """Interleaving: whose products were clicked, a shopper being one vote."""
 
     variant_a: int
@@ -271,7 +271,7 @@ class Preferred(Document):
     missing: str | None = None
 
 
-class Results(Document):
+class Results(Document, frozen=True, kw_only=True):
     """All of it.
 
     Attributes

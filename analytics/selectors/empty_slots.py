@@ -68,7 +68,7 @@ class PlacementAnswers:
 
 
 # The hours that were counted, and what came after the newest impression that they know. An answer
-# counts once: as empty, else as short, else as filled up.
+# counts once: as empty, else as short, else as filled up. Who is held out is to see nothing.
 _ANSWERS = """
 WITH answers AS (
   SELECT placement_id, hour, reason, rule_id, fallback IS NOT NULL AS filled, n_products, n
@@ -83,6 +83,7 @@ WITH answers AS (
     AND delivered_on >= greatest(%(counted_until)s, %(since)s)::date - 1
 ), steps AS (
   SELECT answers.*, date_trunc(%(step)s, hour, %(zone)s) AS at FROM answers
+  WHERE reason IS DISTINCT FROM 'held_out'
 )
 SELECT placement_id, at, reason, rule_id, GROUPING(at), sum(n)::bigint,
   coalesce(sum(n) FILTER (WHERE filled AND a.n_products >= greatest(n_minimum, 1)), 0)::bigint,

@@ -23,6 +23,8 @@ Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 MIN_EFFECTIVE = 100.0
 MIN_EFFECTIVE_SHARE = 0.01
+# Weights of a strategy that the log could have shown everything of are 1 on average.
+MIN_SUPPORT = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Replay:
         Doubly robust: right if the propensities or the model are; None without a model.
     effective_sample_size
         (Σw)² / Σw²: so many slots of the new strategy itself would say as much.
+    support
+        Mean weight: about the share of what the new strategy shows that the log could have shown.
     n
         Logged slots.
     """
@@ -66,6 +70,7 @@ class Replay:
     snips: Estimate
     dr: Estimate | None
     effective_sample_size: float
+    support: float
     n: int
 
 
@@ -95,6 +100,8 @@ def replay(
     clip: float = inf,
     min_effective: float = MIN_EFFECTIVE,
     min_effective_share: float = MIN_EFFECTIVE_SHARE,
+    min_support: float = MIN_SUPPORT,
+    filled: float = 1.0,
 ) -> Replay | NotEnoughData:
     r"""Estimate the value of a strategy from the log of another.
 
@@ -114,11 +121,18 @@ def replay(
         Whose slot it was, any numbering from 0; each slot its own shopper if left out.
     clip
         Weights above are cut to it: less spread, some bias towards 0.
+    min_support
+        The mean weight is 1 if the log could have shown whatever the new strategy shows. What it
+        couldn't have shown is missing from every estimate, however large the sample: below this
+        share, beyond what chance explains, there is no answer. Not asked with a clip.
+    filled
+        Share of the logged slots that the new strategy fills at all.
 
     Returns
     -------
     Replay | NotEnoughData
-        ``no_overlap`` if the effective sample size is below 100 slots or 1 % of them.
+        ``no_overlap`` if the effective sample size is below 100 slots or 1 % of them, or the log
+        could not have shown what the strategy shows.
 
     Raises
     ------
@@ -153,6 +167,14 @@ def replay(
         )
         return NotEnoughData(Reason.NO_OVERLAP, words)
     groups = np.arange(n) if shoppers is None else shoppers
+    support = _mean_estimate(weights, groups)
+    reachable = support.value + 2 * support.standard_error
+    if clip == inf and reachable < min_support * filled:
+        words = (
+            f"not enough overlap: the log could have shown some {support.value / filled:.0%} of what "
+            f"the strategy shows, {min_support:.0%} are needed"
+        )
+        return NotEnoughData(Reason.NO_OVERLAP, words)
     earned = weights * rewards
     snips = float(earned.sum()) / total
     dr = None
@@ -164,8 +186,20 @@ def replay(
         Estimate(snips, _grouped_error(influence, groups)),
         dr,
         effective,
+        support.value,
         n,
     )
+
+
+def mean_per_slot(values: Float64Array, shoppers: Int64Array) -> Estimate:
+    """The mean of what was logged, its error over shoppers; n ≥ 1.
+
+    Examples
+    --------
+    >>> mean_per_slot(np.array([1.0, 0.0]), np.array([0, 1])).value
+    0.5
+    """
+    return _mean_estimate(values, shoppers)
 
 
 def _mean_estimate(values: Float64Array, groups: Int64Array) -> Estimate:

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     SECRET_KEY_IN_BROWSER = "secret_key_in_browser"  # noqa: S105
     SECRET_KEY_REQUIRED = "secret_key_required"  # noqa: S105
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
+    REPLAY_NOT_ALLOWED = "replay_not_allowed"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -60,6 +61,7 @@ ERRORS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.SECRET_KEY_IN_BROWSER: (403, "A secret key came from a browser: revoke it."),
     ErrorCode.SECRET_KEY_REQUIRED: (403, "This call needs a secret key."),
     ErrorCode.ORIGIN_NOT_ALLOWED: (403, "The key may not be used on this web origin."),
+    ErrorCode.REPLAY_NOT_ALLOWED: (403, "Only a demo store's past can be played again."),
     ErrorCode.FORBIDDEN: (403, "The key may not do this."),
     ErrorCode.NOT_FOUND: (404, "Nothing with this address exists in the key's store."),
     ErrorCode.METHOD_NOT_ALLOWED: (405, "The address exists, but not with this method."),

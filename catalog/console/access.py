@@ -23,6 +23,8 @@ from catalog.selectors.members import member_find
 
 EDITORS = frozenset({Member.Role.OWNER, Member.Role.MERCHANT})
 OWNERS = frozenset({Member.Role.OWNER})
+# Who plans, starts and decides experiments.
+TESTERS = frozenset({Member.Role.OWNER, Member.Role.MERCHANT, Member.Role.MARKETER})
 
 
 class ConsoleRequest(HttpRequest):
@@ -80,3 +82,8 @@ def can_edit(member: Member) -> bool:
 def can_own(member: Member) -> bool:
     """May change who and what gets in: keys and members."""
     return member.role in OWNERS
+
+
+def can_test(member: Member) -> bool:
+    """May plan, start and decide experiments."""
+    return member.role in TESTERS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from catalog.console import audit, bulk, catalog, feeds, imports, members, settings
+from catalog.console import audit, bulk, catalog, feeds, imports, members, replays, settings
 
 urlpatterns = [
     path("catalog/", catalog.product_list, name="console-catalog"),
@@ -45,6 +45,7 @@ urlpatterns = [
     path("catalog/feeds/<int:feed_id>/run/", feeds.feed_run, name="console-feed-run"),
     path("catalog/feeds/<int:feed_id>/columns/", feeds.feed_columns, name="console-feed-columns"),
     path("catalog/feeds/<int:feed_id>/delete/", feeds.feed_remove, name="console-feed-delete"),
+    path("replay/", replays.replay_progress, name="console-replay"),
     path("settings/", settings.settings_page, name="console-settings"),
     path("settings/keys/", settings.key_create, name="console-key-create"),
     path("settings/keys/<int:key_id>/revoke/", settings.key_revoke, name="console-key-revoke"),

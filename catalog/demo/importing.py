@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import time
-import uuid
-import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +18,7 @@ from django.db import connection
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from catalog.demo.held_back import HELD_BACK_DAYS, event_id, held_back_from_s, orders_until
 from catalog.demo.source import (
     CURRENCY,
     TIME_ZONE,
@@ -30,6 +28,7 @@ from catalog.demo.source import (
     read_products,
 )
 from catalog.demo.tiles import tile_url
+from catalog.demo.timing import DAY_S, WEEK_S, moved, wall_clock
 from catalog.demo.titles import product_wording
 from catalog.models import EventType, Product, Store, User
 from catalog.services.imports import EventsCopied, ProductsCopied, events_copy, products_copy
@@ -45,8 +44,6 @@ PRODUCT_URL = "/shop/products/{external_id}/"
 PRICE_WINDOW_DAYS = 90
 # A product that nobody bought for a third of a year is no longer on the shelf.
 SHELF_WINDOW_DAYS = 120
-_DAY_S = 86_400
-_WEEK_S = 7 * _DAY_S
 _PRODUCTS_PER_BLOCK = 25_000
 
 # What is being done, and the share of the whole import that is done, 0 to 1.
@@ -66,9 +63,11 @@ class DemoImported:
     products: ProductsCopied
     events: EventsCopied
     n_orders: int
+    n_orders_held_back: int
     n_shoppers: int
     n_lines_dropped: int
     value_minor: int
+    value_minor_held_back: int
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -79,6 +78,7 @@ def demo_import(
     email: str = MEMBER_EMAIL,
     password: str = MEMBER_PASSWORD,
     keep_dates: bool = False,
+    held_back_days: int = HELD_BACK_DAYS,
     n_orders: int | None = None,
     n_connections: int = 2,
     progress: Progress = lambda _step, _share: None,
@@ -87,7 +87,11 @@ def demo_import(
 
     Running it again changes nothing; after an interruption it adds what is missing. The orders
     are moved by whole weeks so that the last one falls in the seven days before `now`
-    (docs/decisions/0002-demo-dates.md); a second run keeps the move of the first.
+    (docs/decisions/0002-demo-dates.md); a second run keeps the move of the first. Those of the last
+    weeks are left to `manage.py replay`: nothing trains on them before they are played.
+
+    The catalog is the one of the whole year: what a product costs and whether it is on the shelf, a
+    shop knows without having sold it.
 
     Parameters
     ----------
@@ -95,6 +99,8 @@ def demo_import(
         Aware.
     keep_dates
         Leave the orders in 2017.
+    held_back_days
+        So many of the shop's last days are kept back; 0 imports the whole year.
     n_orders
         Only that many of the first orders, and the products in them.
     n_connections
@@ -109,7 +115,8 @@ def demo_import(
     with watch.step("Opening the store", until=0.10):
         store = _demo_store(slug=slug, email=email, password=password)
         weeks = _weeks_to_move(store=store, orders=orders, now=now, keep_dates=keep_dates)
-        sold_at_s = _moved(orders.sold_at_s, weeks=weeks)
+        sold_at_s = moved(orders.sold_at_s, weeks=weeks)
+        imported = orders_until(orders, held_back_from_s(orders, days=held_back_days))
     with watch.step("Wording the products", until=0.20):
         facts = _product_facts(orders, sold_at_s)
         if n_orders is not None:
@@ -121,20 +128,24 @@ def demo_import(
     with watch.step("Storing the orders", until=0.97) as done:
         events_copied = events_copy(
             store=store,
-            blocks=_event_blocks(orders, sold_at_s, done),
+            blocks=_event_blocks(imported, sold_at_s[: imported.n_lines], done),
             n_connections=n_connections,
         )
     with watch.step("Updating the statistics of the tables", until=1.0), connection.cursor() as sql:
         sql.execute("ANALYZE catalog_product, catalog_shopper, catalog_event")
+    n_imported = len(imported.order_starts())
+    value_minor = int(imported.value_minor.sum())
     return DemoImported(
         store=store,
         weeks_moved=weeks,
         products=products_copied,
         events=events_copied,
-        n_orders=len(orders.order_starts()),
-        n_shoppers=len(np.unique(orders.household_id)),
+        n_orders=n_imported,
+        n_orders_held_back=len(orders.order_starts()) - n_imported,
+        n_shoppers=len(np.unique(imported.household_id)),
         n_lines_dropped=orders.n_dropped,
-        value_minor=int(orders.value_minor.sum()),
+        value_minor=value_minor,
+        value_minor_held_back=int(orders.value_minor.sum()) - value_minor,
         seconds=watch.seconds,
     )
 
@@ -165,12 +176,12 @@ def _demo_store(*, slug: str, email: str, password: str) -> Store:
 
 def _weeks_to_move(*, store: Store, orders: SourceOrders, now: datetime, keep_dates: bool) -> int:
     """Choose the whole number of weeks, or find the one that an earlier run chose."""
-    stored = _weeks_moved(store=store, orders=orders)
+    stored = weeks_moved(store=store, orders=orders)
     if stored is None:
         if keep_dates:
             return 0
-        last = int(_wall_clock(orders.sold_at_s[-1:])[0])
-        return (int(_wall_clock(np.array([int(now.timestamp())]))[0]) - last) // _WEEK_S
+        last = int(wall_clock(orders.sold_at_s[-1:])[0])
+        return (int(wall_clock(np.array([int(now.timestamp())]))[0]) - last) // WEEK_S
     if keep_dates and stored:
         raise DemoImportRefused(
             f"The store {store.slug!r} holds these orders, moved by {stored} weeks:"
@@ -179,7 +190,7 @@ def _weeks_to_move(*, store: Store, orders: SourceOrders, now: datetime, keep_da
     return stored
 
 
-def _weeks_moved(*, store: Store, orders: SourceOrders) -> int | None:
+def weeks_moved(*, store: Store, orders: SourceOrders) -> int | None:
     """Read the move of an earlier run off one of its orders; None if there are none.
 
     Blocks are stored in the order of time, so the first orders are there if any are.
@@ -196,47 +207,8 @@ def _weeks_moved(*, store: Store, orders: SourceOrders) -> int | None:
     if row is None:
         return None
     order_id, occurred_at = row
-    before, after = _wall_clock(np.array([sold_at_s[order_id], int(occurred_at.timestamp())]))
-    return round((int(after) - int(before)) / _WEEK_S)
-
-
-def _moved(sold_at_s: NDArray[np.int64], *, weeks: int) -> NDArray[np.int64]:
-    """Move times by whole weeks on the shop's own clock: 17:05 stays 17:05, summer or winter."""
-    if weeks == 0:
-        return sold_at_s
-    return _utc(_wall_clock(sold_at_s) + weeks * _WEEK_S)
-
-
-def _wall_clock(utc_s: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn UTC seconds into the seconds that the shop's clock shows."""
-    zone = zoneinfo.ZoneInfo(TIME_ZONE)
-    return utc_s + _by_hour(
-        utc_s, lambda hour: _offset_s(datetime.fromtimestamp(hour, UTC).astimezone(zone))
-    )
-
-
-def _utc(wall_clock_s: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn the shop's clock into UTC; an hour that comes twice is the first of the two.
-
-    In the hour that the clock skips in spring, time goes on as if it didn't.
-    """
-    zone = zoneinfo.ZoneInfo(TIME_ZONE)
-    return wall_clock_s - _by_hour(
-        wall_clock_s,
-        lambda hour: _offset_s(datetime.fromtimestamp(hour, UTC).replace(tzinfo=zone)),
-    )
-
-
-def _by_hour(seconds: NDArray[np.int64], offset: Callable[[int], int]) -> NDArray[np.int64]:
-    """Look up an offset once per hour instead of once per line: clocks change on full hours."""
-    hours, which = np.unique(seconds // 3600, return_inverse=True)
-    offsets = np.array([offset(int(hour) * 3600) for hour in hours], dtype=np.int64)
-    return offsets[which]
-
-
-def _offset_s(moment: datetime) -> int:
-    offset = moment.utcoffset()
-    return 0 if offset is None else int(offset.total_seconds())
+    before, after = wall_clock(np.array([sold_at_s[order_id], int(occurred_at.timestamp())]))
+    return round((int(after) - int(before)) / WEEK_S)
 
 
 # -------------------------------------------------------------------------------------- products
@@ -262,7 +234,7 @@ def _product_facts(orders: SourceOrders, sold_at_s: NDArray[np.int64]) -> dict[i
     end_s = int(sold_at_s.max())
     sold = orders.quantity > 0
     paid = sold & (orders.value_minor > 0)
-    recent = paid & (sold_at_s > end_s - PRICE_WINDOW_DAYS * _DAY_S)
+    recent = paid & (sold_at_s > end_s - PRICE_WINDOW_DAYS * DAY_S)
     quantity = np.maximum(orders.quantity, 1)
     price = _per_piece(orders.value_minor, quantity)
     list_price = _per_piece(orders.value_minor + orders.discount_minor, quantity)
@@ -280,7 +252,7 @@ def _product_facts(orders: SourceOrders, sold_at_s: NDArray[np.int64]) -> dict[i
     first_s, last_s = np.full(len(products), end_s), np.zeros(len(products), dtype=np.int64)
     first_s[row[sold][::-1]] = sold_at_s[sold][::-1]
     last_s[row[sold]] = sold_at_s[sold]
-    on_shelf = (last_s > end_s - SHELF_WINDOW_DAYS * _DAY_S).tolist()
+    on_shelf = (last_s > end_s - SHELF_WINDOW_DAYS * DAY_S).tolist()
     return {
         product_id: _ProductFacts(
             price_minor=prices[at] or None,
@@ -418,23 +390,6 @@ def _event_block(
             order_text,
             pc.binary_join_element_wise(times.cast(pa.string()), pa.scalar("Z"), pa.scalar("")),
         ]
-    )
-
-
-def event_id(*, order_id: str, occurred_at_s: int) -> uuid.UUID:
-    """Make the UUIDv7 of an order: its time in front, then a hash of its id. Always the same.
-
-    >>> event_id(order_id="31198570044", occurred_at_s=1_483_271_606).version
-    7
-    """
-    digest = int.from_bytes(hashlib.blake2b(order_id.encode(), digest_size=10).digest())
-    milliseconds = occurred_at_s * 1000
-    return uuid.UUID(
-        int=(milliseconds << 80)
-        | (0x7 << 76)
-        | ((digest >> 68 & 0xFFF) << 64)
-        | (0b10 << 62)
-        | (digest & 0x3FFF_FFFF_FFFF_FFFF)
     )
 
 

@@ -3,12 +3,14 @@ from catalog.models.imports import FeedFormat, ImportProblem, ProductFeed, Produ
 from catalog.models.keys import ApiKey
 from catalog.models.people import AuditEntry, Invitation
 from catalog.models.products import Product
+from catalog.models.replays import DemoReplay
 from catalog.models.shoppers import Shopper, ShopperLink
 from catalog.models.stores import Member, Store, User
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "DemoReplay",
     "Event",
     "EventType",
     "FeedFormat",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -41,6 +41,9 @@ class ShopperPast:
     is_linked: bool = False
 
 
+# The clock of a sender may be ahead.
+FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
+
 # The index (store, shopper, -occurred_at) gives each shopper's newest lines without a sort; what
 # was hidden has an index of its own, for it may be years ago.
 # Planning this over all partitions takes ten times as long as the rest: it is prepared.
@@ -52,7 +55,7 @@ CROSS JOIN LATERAL (
      FROM catalog_event
      WHERE store_id = %(store_id)s AND shopper_id = shopper.id
        AND product_id IS NOT NULL AND type = ANY(%(types)s::smallint[]) AND NOT is_bot
-       AND occurred_at >= %(since)s
+       AND occurred_at >= %(since)s AND occurred_at <= %(until)s
      ORDER BY occurred_at DESC
      LIMIT %(limit)s)
     UNION
@@ -60,6 +63,7 @@ CROSS JOIN LATERAL (
      FROM catalog_event
      WHERE store_id = %(store_id)s AND shopper_id = shopper.id
        AND type = {int(EventType.HIDE_ITEM)} AND product_id IS NOT NULL AND NOT is_bot
+       AND occurred_at <= %(until)s
      ORDER BY occurred_at DESC
      LIMIT %(n_hidden)s)
     UNION ALL
@@ -67,7 +71,7 @@ CROSS JOIN LATERAL (
      FROM catalog_event
      WHERE store_id = %(store_id)s AND shopper_id = shopper.id
        AND type = {int(EventType.SEARCH)} AND query IS NOT NULL AND line = 0 AND NOT is_bot
-       AND occurred_at >= %(since)s
+       AND occurred_at >= %(since)s AND occurred_at <= %(until)s
      ORDER BY occurred_at DESC
      LIMIT %(n_searches)s)
     UNION ALL
@@ -91,11 +95,13 @@ def shoppers_past(
     limit: int,
     n_hidden: int,
     n_searches: int,
+    until: datetime = FOR_EVER,
 ) -> dict[str, ShopperPast]:
     """The last `limit` products of each shopper's events, what they hid, and their last searches.
 
     Every shopper that was asked for is in the answer, an unknown one with an empty past. What the
-    other ids of a person did is not looked for, nor what machines did. One query.
+    other ids of a person did is not looked for, nor what machines did. `until` looks back from a
+    moment in the past. One query.
     """
     found: dict[str, ShopperPast] = {external_id: ShopperPast() for external_id in external_ids}
     rows = rows_of_prepared(
@@ -105,6 +111,7 @@ def shoppers_past(
             "external_ids": list(found),
             "types": [int(kind) for kind in types],
             "since": since,
+            "until": until,
             "limit": limit,
             "n_hidden": n_hidden,
             "n_searches": n_searches,

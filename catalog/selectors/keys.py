@@ -38,6 +38,7 @@ class ResolvedKey:
     store_slug: str
     currency: str
     signing_secret: bytes
+    store_is_demo: bool
 
     @property
     def is_secret(self) -> bool:
@@ -135,4 +136,5 @@ def _resolved(row: ApiKey) -> ResolvedKey:
         store_slug=row.store.slug,
         currency=row.store.currency,
         signing_secret=bytes(row.store.signing_secret),
+        store_is_demo=row.store.is_demo,
     )

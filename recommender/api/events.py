@@ -20,6 +20,7 @@ from catalog.contract.limits import (
     SERVER_MAX_EVENTS,
 )
 from recommender.api.rates import rate_check
+from recommender.api.replay_clock import replay_at
 from recommender.services.ingest import events_ingest
 from recommender.telemetry import events_counted
 
@@ -55,6 +56,7 @@ def events(request: HttpRequest) -> HttpResponse:
         raw_events=envelope.entries,
         sent_at=envelope.sent_at,
         user_agent=request.META.get("HTTP_USER_AGENT"),
+        at=replay_at(request, key),
     )
     events_counted(
         accepted=answer.accepted, duplicate=answer.duplicate, rejected=len(answer.rejected)

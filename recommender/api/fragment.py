@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 
 from catalog.money import SYMBOLS
 from recommender.services.recommend import Page
+from recommender.serving.request import Recommendation
 from recommender.serving.signing import recommendation_id_sign
 
 
@@ -25,9 +26,18 @@ def page_fragment(page: Page) -> str:
         "recommendation_id": recommendation_id_sign(
             page.signing_secret, recommendation.recommendation_id
         ),
+        "looked_at": _looked_at(recommendation),
         "items": [_item(page.snapshot.card(row)) for row in recommendation.rows],
     }
     return render_to_string("fragments/placement.html", context)
+
+
+def _looked_at(recommendation: Recommendation) -> str:
+    """The variant that a QA link shows, empty for shoppers."""
+    experiment, variant = recommendation.experiment, recommendation.variant
+    if not recommendation.is_look or experiment is None or variant is None:
+        return ""
+    return f"{experiment.key}/{variant.key}"
 
 
 def _item(card: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from catalog.api import schemas as catalog_schemas
 from catalog.api.schemas import SECURITY, Schema, error_codes, ref
 from catalog.contract import limits
 from recommender.api.recommendations import MAX_BODY_BYTES, MAX_PRODUCTS
-from recommender.api.schemas import COMPONENTS, CONSENT
+from recommender.api.schemas import COMPONENTS, CONSENT, QA_WORDS
 from recommender.serving.request import MAX_LIMIT
 
 
@@ -52,6 +52,7 @@ _PLACEMENT_PARAMETERS: list[Schema] = [
     _query("locale", "", {"type": "string", "maxLength": 16}),
     _query("device", "", {"type": "string", "maxLength": 16}),
     _query("consent", "Denied: the shopper isn't looked at.", CONSENT),
+    _query("qa", QA_WORDS, {"type": "string"}),
     _query("explain", "With a secret key only.", {"type": "string", "enum": ["1", "true"]}),
     _query("why_not", "With `explain`: why isn't it shown?", _ID_TEXT, repeatable=True),
 ]

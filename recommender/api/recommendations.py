@@ -6,6 +6,7 @@ same OpenAPI document (`recommender.api.openapi`).
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 from urllib.parse import unquote_plus
 
@@ -16,6 +17,7 @@ from catalog.api.authentication import authenticate, cors_headers, preflight_res
 from catalog.api.bodies import body_read
 from catalog.api.errors import ApiError, ErrorCode, InvalidRequest, MethodNotAllowed, NotFound
 from recommender.api.fragment import page_fragment
+from recommender.api.replay_clock import replay_at
 from recommender.services.recommend import Page, UnknownPlacement, recommend
 from recommender.serving.request import MAX_LIMIT, PlacementRequest, RecommendationRequest
 
@@ -38,7 +40,7 @@ _TEXT_PARAMETERS = {
     "session_id": 64,
 }
 _LIST_PARAMETERS = ("product_id", "cart", "exclude", "why_not")
-_KNOWN = {"limit", "explain", "consent", *_TEXT_PARAMETERS, *_LIST_PARAMETERS}
+_KNOWN = {"limit", "explain", "consent", "qa", *_TEXT_PARAMETERS, *_LIST_PARAMETERS}
 _CONSENTS = ("granted", "denied", "unknown")
 
 
@@ -70,6 +72,7 @@ class PageBody(msgspec.Struct, frozen=True):
     explain: bool = False
     why_not: Texts = ()
     order: Literal["given", "position"] = "given"
+    qa: str | None = None
     key: str | None = None
 
 
@@ -84,7 +87,8 @@ def placement_recommendations(request: HttpRequest, slug: str) -> HttpResponse:
         raise MethodNotAllowed("GET")
     key = authenticate(request)
     asked, limit = _from_query(request, explain_allowed=key.is_secret)
-    page = _recommend(key.store_id, asked, (PlacementRequest(slug=slug, limit=limit),))
+    placements = (PlacementRequest(slug=slug, limit=limit),)
+    page = _recommend(key.store_id, asked, placements, at=replay_at(request, key))
     return _response(page.as_json()[0], cors_headers(request, key))
 
 
@@ -124,6 +128,7 @@ def page_recommendations(request: HttpRequest) -> HttpResponse:
         device=body.device,
         explain=body.explain,
         why_not=body.why_not,
+        qa=body.qa,
     )
     _refuse_nul(asked)
     page = _recommend(
@@ -131,6 +136,7 @@ def page_recommendations(request: HttpRequest) -> HttpResponse:
         asked,
         tuple(PlacementRequest(slug=each.slug, limit=each.limit) for each in body.placements),
         by_position=body.order == "position",
+        at=replay_at(request, key),
     )
     answer = b'{"recommendations":[%b]}' % b",".join(page.as_json())
     return _response(answer, cors_headers(request, key))
@@ -142,10 +148,15 @@ def _recommend(
     placements: tuple[PlacementRequest, ...],
     *,
     by_position: bool = False,
+    at: datetime | None = None,
 ) -> Page:
     try:
         return recommend(
-            store_id=store_id, request=asked, placements=placements, by_position=by_position
+            store_id=store_id,
+            request=asked,
+            placements=placements,
+            by_position=by_position,
+            at=at,
         )
     except UnknownPlacement as error:
         raise NotFound(f"This store has no placement {str(error)!r}.") from error
@@ -213,6 +224,7 @@ def _from_query(
         device=texts["device"],
         explain=explain,
         why_not=lists["why_not"],
+        qa=query["qa"][-1] if "qa" in query else None,
     )
     _refuse_nul(asked)
     return asked, limit

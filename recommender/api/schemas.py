@@ -15,6 +15,10 @@ _TIME = {
     ]
 }
 CONSENT = {"type": "string", "enum": ["granted", "denied", "unknown"], "default": "unknown"}
+QA_WORDS = (
+    "The token of a QA link: shows one variant of an experiment, and nothing is logged. A token that"
+    " isn't the store's is ignored."
+)
 _ALIASES = ", ".join(
     f"`{alias}` → `{name}`"
     for alias, name in (event_names.SEGMENT_ALIASES | event_names.GOOGLE_RETAIL_ALIASES).items()
@@ -163,7 +167,19 @@ _RECOMMENDATION: Schema = {
         "title": text("For shoppers."),
         "experiment": {
             "type": ["object", "null"],
-            "properties": {"key": text(""), "variant": text("")},
+            "required": ["key", "variant"],
+            "description": "What the shopper takes part in by this answer.",
+            "properties": {
+                "key": text(""),
+                "variant": {
+                    "type": ["string", "null"],
+                    "description": "None where the list is made of two variants in turns.",
+                },
+                "qa": {
+                    "type": "boolean",
+                    "description": "True with the token of a QA link; missing otherwise.",
+                },
+            },
         },
         "items": {"type": "array", "items": ref("RecommendedItem")},
         "fallback": {
@@ -223,6 +239,7 @@ _PAGE_BODY: Schema = {
         "consent": CONSENT,
         "explain": {"type": "boolean", "description": "With a secret key only."},
         "why_not": {**_IDS, "description": "With `explain`: why are these not shown?"},
+        "qa": text(QA_WORDS),
         "order": {
             "type": "string",
             "enum": ["given", "position"],

@@ -77,6 +77,17 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        # Results are never more than six minutes old: five, and the time of the look.
+        "experiments": {
+            "task": "analytics.tasks.refresh_experiments",
+            "schedule": 300.0,
+            "options": {"expires": 290},
+        },
+        "bandits": {
+            "task": "analytics.tasks.learn_bandit_weights",
+            "schedule": 3600.0,
+            "options": {"expires": 3500},
+        },
         "partitions": {
             "task": "catalog.tasks.prepare_partitions",
             "schedule": 6 * 3600.0,

@@ -7,7 +7,7 @@ import http.client
 import socket
 from contextlib import suppress
 
-from recommender.config.env import OperatorError
+from recommender.config.env import EVERY_INTERFACE, Environment, OperatorError
 
 
 def check_port(host: str, port: int) -> None:
@@ -46,6 +46,17 @@ def answers(host: str, port: int, *, path: str = "/readyz", host_header: str = "
         return False
     finally:
         connection.close()
+
+
+def connectable(host: str) -> str:
+    """The address under which this machine reaches what listens on `host`."""
+    return "127.0.0.1" if host in EVERY_INTERFACE else host
+
+
+def host_header(env: Environment) -> str:
+    """A name of the installation that Django takes."""
+    named = [name for name in env.allowed_hosts if name != "*" and not name.startswith(".")]
+    return named[0] if named else "localhost"
 
 
 def _holder(port: int) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from recommender.config.env import Environment
+from recommender.config.env import PROJECT_DIR, Environment
 
 # A worker or beat tells every second that it works. A busy machine may keep it waiting for a while.
 SILENT_SECONDS = 10.0
@@ -29,6 +29,8 @@ class Program:
     colour: int
     stop: Sequence[tuple[signal.Signals, float]]
     waits: bool = False
+    # It has an end: then it isn't started again, and at the stop it is the first to go.
+    once: bool = False
     # It gives signs of life (`config.pulse`): silent for so long, it is killed and started again.
     silent_after_seconds: float | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -93,6 +95,15 @@ def _celery_worker(env: Environment, name: str, *, queue: str, concurrency: int)
     ]
     stop = [(signal.SIGTERM, 6.0), (signal.SIGQUIT, 4.0)]
     return Program(name, command, 33, stop, waits=True, silent_after_seconds=SILENT_SECONDS)
+
+
+def replay(env: Environment, *, store: str, share: float) -> Program:
+    """The demo's last weeks, played one visit at a time: whoever looks around comes first."""
+    command = [
+        *(sys.executable, str(PROJECT_DIR / "manage.py"), "replay", "--store", store),
+        *("--share", str(share), "--connections", "1"),
+    ]
+    return Program("replay", command, 32, [(signal.SIGTERM, 10.0)], waits=True, once=True)
 
 
 def beat(env: Environment) -> Program:

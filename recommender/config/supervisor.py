@@ -215,6 +215,9 @@ class Supervisor:
         if running.child is None or running.child.poll() is None:
             return True
         _kill_group(running.child.pid)  # its own children, which would hold the port
+        if running.program.once:
+            self._ended(running)
+            return True
         running.crashes = 1 if now - running.started_at > HEALTHY_SECONDS else running.crashes + 1
         how = _how_it_ended(running.child.returncode)
         if not self._ready and running.crashes >= HOPELESS_STARTS:
@@ -229,6 +232,15 @@ class Supervisor:
         )
         running.start_again_at = now + pause
         return True
+
+    def _ended(self, running: _Running) -> None:
+        """What had an end is over; why, if it was before its time."""
+        assert running.child is not None
+        if running.child.returncode:
+            how = _how_it_ended(running.child.returncode)
+            self.say(f"{running.program.name} {how}; the next start goes on.")
+            self.say(self._ending(running))
+        running.child = None
 
     def _ending(self, running: _Running) -> str:
         return f"Its log {running.log} ends with:\n{last_lines(running.log, running.log_start)}"
@@ -252,7 +264,7 @@ class Supervisor:
         self._stop_signals += 1
 
     def _stop_all(self) -> None:
-        for running in self._running:
+        for running in sorted(self._running, key=lambda each: not each.program.once):
             child = running.child
             if child is None:
                 continue

@@ -19,6 +19,8 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    # Before the other: that one ends with an answer for every address below /v1/.
+    path("v1/", include("analytics.api.urls")),
     path("v1/", include("recommender.api.urls")),
     path("console/", include("catalog.console.entry")),
     path("console/new/", store_new, name="console-store-new"),

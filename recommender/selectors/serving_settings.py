@@ -1,4 +1,4 @@
-"""What serving must know of a store beside products and artifacts, in seven queries."""
+"""What serving must know of a store beside products and artifacts, in at most ten queries."""
 
 from __future__ import annotations
 
@@ -6,34 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Prefetch
 from django.utils import timezone
 
 from catalog.models import Store
-from recommender.models import Artifact, Experiment, Placement, Rule, Segment, Variant
+from recommender.models import Artifact, Placement, Rule, Segment
 from recommender.selectors.event_weights import event_weights
-
-
-@dataclass(frozen=True, slots=True)
-class VariantSettings:
-    """One arm with the document of its strategy version, as stored."""
-
-    variant_id: int
-    key: str
-    weight: float
-    strategy_version_id: int
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentSettings:
-    """A running experiment; the control is its first variant."""
-
-    experiment_id: int
-    key: str
-    seed: str
-    coverage: float
-    variants: tuple[VariantSettings, ...]
+from recommender.selectors.serving_experiments import ExperimentSettings, running_experiments
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +28,6 @@ class PlacementSettings:
     strategy_version_id: int
     strategy_name: str
     document: dict[str, Any]
-    experiment: ExperimentSettings | None = None
     shows_nothing_below_minimum: bool = False
     title_by_locale: Mapping[str, str] = field(default_factory=dict)
     exclude: Mapping[str, bool] | None = None
@@ -98,6 +75,7 @@ class StoreSettings:
     time_zone: str = "UTC"
     rules: tuple[RuleSettings, ...] = ()
     segments: tuple[SegmentSettings, ...] = ()
+    experiments: tuple[ExperimentSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +95,6 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
     placements = Placement.objects.filter(store_id=store_id).select_related(
         "strategy_version__strategy"
     )
-    experiments = _running_experiments(store_id)
     return StoreSettings(
         store_id=store_id,
         currency=store.currency,
@@ -135,7 +112,6 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
                 strategy_version_id=placement.strategy_version_id,
                 strategy_name=placement.strategy_version.strategy.name,
                 document=placement.strategy_version.document,
-                experiment=experiments.get(placement.pk),
                 shows_nothing_below_minimum=(
                     placement.below_minimum == Placement.BelowMinimum.EMPTY
                 ),
@@ -157,6 +133,7 @@ def store_settings(*, store_id: int) -> StoreSettings | None:
             .order_by("pk")
             .values_list("key", "name", "document")
         ),
+        experiments=running_experiments(store_id=store_id),
     )
 
 
@@ -174,33 +151,6 @@ def _rules(store_id: int) -> tuple[RuleSettings, ...]:
         for rule in on.order_by("position", "pk")
         if rule.ends_at is None or rule.ends_at > timezone.now()
     )
-
-
-def _running_experiments(store_id: int) -> dict[int, ExperimentSettings]:
-    """By placement: the database allows one on each."""
-    variants = Variant.objects.select_related("strategy_version").order_by("position")
-    running = Experiment.objects.filter(
-        store_id=store_id, state=Experiment.State.RUNNING
-    ).prefetch_related(Prefetch("variants", queryset=variants))
-    return {
-        experiment.placement_id: ExperimentSettings(
-            experiment_id=experiment.pk,
-            key=experiment.key,
-            seed=experiment.seed,
-            coverage=experiment.coverage,
-            variants=tuple(
-                VariantSettings(
-                    variant_id=variant.pk,
-                    key=variant.key,
-                    weight=variant.weight,
-                    strategy_version_id=variant.strategy_version_id,
-                    document=variant.strategy_version.document,
-                )
-                for variant in experiment.variants.all()
-            ),
-        )
-        for experiment in running
-    }
 
 
 def store_versions() -> dict[int, StoreVersions]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from catalog.models import Store
-from recommender.models import Placement, Strategy, StrategyVersion, Variant
+from recommender.models import Placement, Strategy, StrategyVersion, VariantStrategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,12 @@ def strategy_placements(*, strategy: Strategy) -> list[Placement]:
     )
 
 
-def strategy_variants(*, strategy: Strategy) -> QuerySet[Variant]:
-    """Arms of experiments that show a version of the strategy."""
+def strategy_variants(*, strategy: Strategy) -> QuerySet[VariantStrategy]:
+    """Where experiments show a version of the strategy: a row for each variant and placement."""
     return (
-        Variant.objects.filter(strategy_version__strategy_id=strategy.pk)
-        .select_related("experiment", "strategy_version")
-        .order_by("experiment__key", "position")
+        VariantStrategy.objects.filter(
+            store_id=strategy.store_id, strategy_version__strategy_id=strategy.pk
+        )
+        .select_related("variant__experiment", "strategy_version", "placement")
+        .order_by("-variant__experiment__created_at", "variant__position", "placement__name", "pk")
     )

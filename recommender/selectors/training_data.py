@@ -334,7 +334,9 @@ def shopper_links(*, store_id: int) -> Links:
 
 
 def copy_binary(
-    query: str, parameters: list[Any], fields: tuple[tuple[str, str], ...]
+    query: str,
+    parameters: list[Any] | dict[str, Any],
+    fields: tuple[tuple[str, str], ...],
 ) -> npt.NDArray[Any]:
     """The rows of a query whose columns are all of fixed width and never null."""
     layout: list[tuple[str, str]] = [("_n_fields", ">i2")]

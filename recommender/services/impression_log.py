@@ -50,10 +50,10 @@ class Delivered(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """An impression as COPY reads it, and the exposure if it may be the first."""
+    """An impression as COPY reads it, and the exposures that may be the first."""
 
     line: str
-    exposure: ExposureRow | None
+    exposures: tuple[ExposureRow, ...]
 
 
 class ImpressionLog:
@@ -70,10 +70,8 @@ class ImpressionLog:
         """Remember one impression. Never waits, never fails; the oldest goes if there is no room."""
         if len(self._buffer) >= CAPACITY:
             IMPRESSIONS_DROPPED.inc()
-        exposure = _exposure(delivered)
-        if exposure is not None and _key(exposure) in self._exposed:
-            exposure = None
-        self._buffer.append(_Waiting(impression_line(_row(delivered)), exposure))
+        exposures = self._first_exposures(delivered) if delivered.recommendation.exposures else ()
+        self._buffer.append(_Waiting(impression_line(_row(delivered)), exposures))
         recommendation_counted(delivered.recommendation.fallback, delivered.recommendation.reason)
 
     def __len__(self) -> int:
@@ -99,8 +97,16 @@ class ImpressionLog:
                 written += len(block)
         return written
 
+    def _first_exposures(self, delivered: Delivered) -> tuple[ExposureRow, ...]:
+        """Those that aren't known to be written down already."""
+        return tuple([each for each in _exposures(delivered) if _key(each) not in self._exposed])
+
     def _store(self, block: list[_Waiting]) -> None:
-        fresh = {_key(each.exposure): each.exposure for each in block if each.exposure is not None}
+        fresh: dict[tuple[int, str], ExposureRow] = {}
+        for each in block:
+            for exposure in each.exposures:
+                # The first of several answers is the one that exposed.
+                fresh.setdefault(_key(exposure), exposure)
         exposures_store(rows=list(fresh.values()))
         impression_lines_store(lines=[each.line for each in block])
         # Forgetting who is written down already costs a statement that does nothing.
@@ -160,6 +166,7 @@ def _row(delivered: Delivered) -> ImpressionRow:
         took_us=recommendation.took_us,
         context=request_context(request),
         rule_id=recommendation.rule_id,
+        teams=recommendation.teams,
     )
 
 
@@ -186,18 +193,22 @@ def request_context(request: RecommendationRequest) -> str:
     return orjson.dumps(kept).decode()
 
 
-def _exposure(delivered: Delivered) -> ExposureRow | None:
+def _exposures(delivered: Delivered) -> list[ExposureRow]:
     recommendation, shopper_id = delivered.recommendation, delivered.request.shopper_id
-    experiment, variant = recommendation.experiment, recommendation.variant
-    if experiment is None or variant is None or shopper_id is None:
-        return None
-    return ExposureRow(
-        delivered.store_id,
-        experiment.experiment_id,
-        shopper_id,
-        variant.variant_id,
-        datetime.fromtimestamp(delivered.delivered_at_s, UTC),
-    )
+    if shopper_id is None:
+        return []
+    return [
+        ExposureRow(
+            delivered.store_id,
+            experiment.experiment_id,
+            shopper_id,
+            variant.variant_id,
+            datetime.fromtimestamp(delivered.delivered_at_s, UTC),
+            bucket,
+            recommendation.recommendation_id,
+        )
+        for experiment, variant, bucket in recommendation.exposures
+    ]
 
 
 def _key(exposure: ExposureRow) -> tuple[int, str]:

@@ -35,6 +35,7 @@ class ImpressionRow(NamedTuple):
     took_us: int
     context: str | None = None
     rule_id: int | None = None
+    teams: list[int] | None = None
 
 
 class ExposureRow(NamedTuple):
@@ -45,12 +46,14 @@ class ExposureRow(NamedTuple):
     shopper_external_id: str
     variant_id: int
     exposed_at: datetime
+    bucket: float | None = None
+    recommendation_id: uuid.UUID | None = None
 
 
 _COLUMNS = (
     "store_id, recommendation_id, delivered_on, delivered_at, placement_id, strategy_version_id,"
     " experiment_id, variant_id, shopper_external_id, session_id, product_ids, sources,"
-    " propensities, fallback, reason, device, took_us, context, rule_id"
+    " propensities, fallback, reason, device, took_us, context, rule_id, teams"
 )
 
 
@@ -102,9 +105,11 @@ def _insert_exposures(rows: Sequence[ExposureRow]) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO recommender_exposure"
-            " (store_id, experiment_id, shopper_external_id, variant_id, exposed_at)"
+            " (store_id, experiment_id, shopper_external_id, variant_id, exposed_at, bucket,"
+            " recommendation_id)"
             " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[],"
-            " %s::timestamptz[]) ORDER BY 1, 2, 3 ON CONFLICT DO NOTHING",
+            " %s::timestamptz[], %s::float8[], %s::uuid[]) ORDER BY 1, 2, 3"
+            " ON CONFLICT DO NOTHING",
             [list(column) for column in zip(*rows, strict=True)],
         )
         return int(cursor.rowcount)
@@ -147,7 +152,7 @@ def impression_line(row: ImpressionRow) -> str:
         f"{{{','.join(map(str, row.product_ids))}}}\t{{{','.join(row.sources)}}}\t"
         f"{{{','.join(map(str, row.propensities))}}}\t{_text(row.fallback)}\t"
         f"{_text(row.reason)}\t{_text(row.device)}\t{row.took_us}\t"
-        f"{_text(row.context)}\t{_number(row.rule_id)}\n"
+        f"{_text(row.context)}\t{_number(row.rule_id)}\t{_numbers(row.teams)}\n"
     )
 
 
@@ -157,6 +162,10 @@ def _text(value: str | None) -> str:
 
 def _number(value: int | None) -> str:
     return "\\N" if value is None else str(value)
+
+
+def _numbers(values: list[int] | None) -> str:
+    return "\\N" if values is None else f"{{{','.join(map(str, values))}}}"
 
 
 def _times(unix_s: float) -> tuple[str, str]:

@@ -37,12 +37,14 @@ def events_ingest(
     sent_at: object = None,
     user_agent: str | None = None,
     received_at: datetime | None = None,
+    at: datetime | None = None,
 ) -> EventsAnswer:
     """Judge the events, store the good ones, and add them to the shoppers' sessions.
 
     When this returns, what was accepted is committed, and the next recommendation sees it. What
     machines did is stored and otherwise ignored; what was refused of them isn't kept. Valkey may
-    be away: the session is rebuilt from PostgreSQL when it is back. Raises OperationalError or
+    be away: the session is rebuilt from PostgreSQL when it is back. `at` is the sessions' clock while
+    the past of a demo store is played again. Raises OperationalError or
     InterfaceError if PostgreSQL is away; then nothing was stored.
     """
     now = received_at or datetime.now(UTC)
@@ -68,7 +70,7 @@ def events_ingest(
         from_server=from_server,
         sent_at=sent_at,
     )
-    sessions_remember(store_id=store_id, stored=of_shoppers(stored), now=now)
+    sessions_remember(store_id=store_id, stored=of_shoppers(stored), now=now, at=at)
     return EventsAnswer(stored.accepted, stored.duplicate, judged.refused, judged.warnings)
 
 

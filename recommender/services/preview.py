@@ -151,7 +151,7 @@ def preview(*, store: Store, placement: str, who: Who, edit: AnyEdit | None = No
     runtime, served = preview_runtime(store=store, placement=placement)
     state = _state(store, who)
     now_s = time() if who.at is None else who.at.timestamp()
-    outside = replace(served, experiment=None)
+    outside = served.outside()
     now = _answer(runtime, outside, who, state, now_s)
     then = None
     if edit is not None:
@@ -163,7 +163,7 @@ def preview(*, store: Store, placement: str, who: Who, edit: AnyEdit | None = No
         now=now,
         then=then,
         runtime=runtime,
-        experiment=served.experiment.key if served.experiment is not None else None,
+        experiment=", ".join(each.key for each in served.experiments) or None,
         why_not=_why_not(store, now if then is None else then),
         took_ms=(perf_counter() - started) * 1000,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic, time
 from typing import Any
@@ -39,8 +39,8 @@ from recommender.serving.pipeline import recommend_placement
 from recommender.serving.placement import ServingPlacement
 from recommender.serving.request import Recommendation, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES, StoreRuntime
-from recommender.stores.price_tags import price_tag_read, price_tag_write
 from recommender.stores.session_state import NO_STATE, SessionState, session_read
+from recommender.stores.sliced_jobs import job_read, job_write
 
 SAMPLE = 1_000
 PERIOD = timedelta(days=7)
@@ -133,7 +133,7 @@ def price_tag_start(
         last_at_s=_unix(sample.last_at),
         started_at_s=now.timestamp(),
     )
-    price_tag_write(store.pk, token, "job", msgspec.json.encode(job))
+    job_write(store.pk, "price-tag", token, "job", msgspec.json.encode(job))
     return _advance(store, token, job, _State(0, Tally()))
 
 
@@ -148,8 +148,8 @@ def price_tag_continue(*, store: Store, token: str) -> PriceTag:
     """
     packed_job = packed_state = None
     if _TOKEN.fullmatch(token):
-        packed_job = price_tag_read(store.pk, token, "job")
-        packed_state = price_tag_read(store.pk, token, "state")
+        packed_job = job_read(store.pk, "price-tag", token, "job")
+        packed_state = job_read(store.pk, "price-tag", token, "state")
     if packed_job is None or packed_state is None:
         raise PriceTagGone("This price tag is too old. Ask for a new one.")
     job = msgspec.json.decode(packed_job, type=_Job)
@@ -163,7 +163,7 @@ def _advance(store: Store, token: str, job: _Job, state: _State) -> PriceTag:
         logged = job.requests[state.place]
         replay.answer(logged, job.slugs[logged.placement_id], state.tally)
         state.place += 1
-    price_tag_write(store.pk, token, "state", msgspec.json.encode(state))
+    job_write(store.pk, "price-tag", token, "state", msgspec.json.encode(state))
     done = state.place >= len(job.requests)
     return PriceTag(
         token=token,
@@ -225,7 +225,7 @@ class _Replay:
             except NoPreview:
                 self._ways[slug] = None
                 return None
-            outside = replace(served, experiment=None)
+            outside = served.outside()
             edited = edit_apply(
                 store=self._store, runtime=runtime, placement=outside, edit=self._edit
             )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
 from recommender.services.impression_log import IMPRESSIONS, Delivered
 from recommender.services.session_reading import session_state
 from recommender.serving.answer import answer_json, unknown_json
+from recommender.serving.look import look_read
 from recommender.serving.pipeline import recommend_placement
 from recommender.serving.request import (
     PlacementRequest,
@@ -18,6 +20,7 @@ from recommender.serving.request import (
     RecommendationRequest,
 )
 from recommender.serving.runtime import RUNTIMES, StoreRuntime
+from recommender.serving.segments import SegmentsOfShopper
 from recommender.serving.snapshot import CatalogSnapshot
 
 
@@ -51,6 +54,7 @@ def recommend(
     placements: Sequence[PlacementRequest],
     log_impressions: bool = True,
     by_position: bool = False,
+    at: datetime | None = None,
 ) -> Page:
     """Answer the placements of a page; no product is shown twice on it.
 
@@ -60,14 +64,19 @@ def recommend(
 
     One Valkey round trip, no query. A placement that the store doesn't have leaves a gap in the
     answers, named in `unknown`: a slug with a typing error must not empty the rest of the page.
-    `log_impressions=False` is for previews.
+    `log_impressions=False` is for previews; `at` is the moment of a past that is played again. With
+    the token of a QA link nothing is logged either, and its variant is read from PostgreSQL.
 
     Raises
     ------
     UnknownPlacement
         The store has none of the placements; before anything is computed or logged.
+    DatabaseError
+        A QA link while PostgreSQL is away.
     """
     runtime = _runtime(store_id)
+    secret = runtime.settings.signing_secret
+    look = look_read(store_id=store_id, secret=secret, token=request.qa) if request.qa else None
     chosen = []
     unknown = []
     for asked in placements:
@@ -75,11 +84,19 @@ def recommend(
         if placement is None:
             unknown.append(asked.slug)
         else:
-            chosen.append((placement, asked.limit))
+            chosen.append((placement if look is None else look.at(placement), asked.limit))
     if not chosen:
         raise UnknownPlacement(", ".join(unknown))
-    state = session_state(store_id=store_id, shopper_id=request.shopper_id)
-    now_s = time.time()
+    state = session_state(store_id=store_id, shopper_id=request.shopper_id, at=at)
+    now_s = time.time() if at is None else at.timestamp()
+    segments = SegmentsOfShopper(
+        request.shopper_id,
+        state,
+        runtime.models.profiles,
+        runtime.snapshot,
+        device=request.device,
+        now_s=int(now_s),
+    )
     shown: set[int] = set()
     turns = list(range(len(chosen)))
     if by_position:
@@ -88,11 +105,18 @@ def recommend(
     for turn in turns:
         placement, limit = chosen[turn]
         recommendation = recommend_placement(
-            runtime, placement, request, state, limit=limit, shown=shown, now_s=now_s
+            runtime,
+            placement,
+            request,
+            state,
+            limit=limit,
+            shown=shown,
+            now_s=now_s,
+            in_segment=segments.holds,
         )
         shown.update(recommendation.rows)
         answers[turn] = recommendation
-        if log_impressions:
+        if log_impressions and look is None:
             ids = runtime.snapshot.product_ids
             IMPRESSIONS.append(
                 Delivered(
@@ -104,7 +128,7 @@ def recommend(
                 )
             )
     in_order = [answers[turn] for turn in range(len(chosen))]
-    return Page(in_order, unknown, runtime.snapshot, runtime.settings.signing_secret)
+    return Page(in_order, unknown, runtime.snapshot, secret)
 
 
 def _runtime(store_id: int) -> StoreRuntime:

@@ -50,13 +50,17 @@ def segment_edit(*, segment: Segment, name: str, document: Any, member: User | N
 
 
 def segment_delete(*, segment: Segment, member: User | None) -> None:
-    """Delete a segment that no rule names; else SegmentRefused says which do."""
+    """Delete a segment that no rule and no experiment names; else SegmentRefused says which do."""
     with transaction.atomic():
         current = _locked(segment)
         users = segment_users(store=current.store, key=current.key)
         if users:
             names = ", ".join(f"“{rule.name}”" for rule in users[:5])
             raise SegmentRefused(f"It is part of {names}: change or delete that first.")
+        tests = list(current.experiments.order_by("pk").values_list("name", flat=True)[:5])
+        if tests:
+            names = ", ".join(f"“{name}”" for name in tests)
+            raise SegmentRefused(f"{names} is for it: who took part must stay known.")
         _record(current, member, "segment.delete", before=_told(current), after=None)
         current.delete()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
 
-from catalog.selectors.events import ShopperPast, shoppers_past
+from catalog.selectors.events import FOR_EVER, ShopperPast, shoppers_past
 from catalog.selectors.shopper_links import Person, persons_of
 from recommender.services.session_searches import MAX_SEARCHES, search_entries
 from recommender.stores.client import StoreUnavailable
@@ -81,26 +82,27 @@ DATABASE_REST = Rest()
 
 
 def sessions_rebuild(
-    *, store_id: int, shopper_external_ids: Sequence[str]
+    *, store_id: int, shopper_external_ids: Sequence[str], until: datetime | None = None
 ) -> dict[str, SessionState]:
     """Build the lists of shoppers again from their last events, and return the states.
 
     One query and one round trip for all of them; for those who are linked three queries more, and
     for each of the last searches one. The list of a linked shopper holds what all ids of the person
     did. A shopper without events gets a blank list, so that the next request doesn't ask PostgreSQL
-    again. If Valkey is away the states are returned all the same.
+    again. If Valkey is away the states are returned all the same. `until` is the moment up to which
+    the lists reach when the past is played again: of a demo store only.
 
     Raises OperationalError or InterfaceError if PostgreSQL is away.
     """
     asked = list(dict.fromkeys(shopper_external_ids))
-    pasts = _pasts(store_id, asked)
+    pasts = _pasts(store_id, asked, until=until)
     linked = [shopper for shopper in asked if pasts[shopper].is_linked]
     persons = persons_of(store_id=store_id, external_ids=linked)
     others = {
         member for person in persons.values() for member in person.members[:MAX_MEMBERS]
     } - pasts.keys()
     if others:
-        pasts |= _pasts(store_id, sorted(others))
+        pasts |= _pasts(store_id, sorted(others), until=until)
     entries = {
         shopper: _entries(
             store_id, [pasts[member] for member in _members(shopper, persons.get(shopper))]
@@ -121,12 +123,23 @@ def sessions_rebuild(
     }
 
 
-def _pasts(store_id: int, external_ids: Sequence[str]) -> dict[str, ShopperPast]:
+def session_as_of(*, store_id: int, shopper_external_id: str, at: datetime) -> SessionState:
+    """What was known of a shopper at a moment in the past; links aren't looked at. One query, and
+    one for each of the last searches."""
+    pasts = _pasts(store_id, [shopper_external_id], until=at)
+    state = SessionState.of(_entries(store_id, pasts.values()))
+    return replace(state, found=True)
+
+
+def _pasts(
+    store_id: int, external_ids: Sequence[str], *, until: datetime | None = None
+) -> dict[str, ShopperPast]:
     return shoppers_past(
         store_id=store_id,
         external_ids=external_ids,
         types=SESSION_TYPES,
-        since=datetime.now(UTC) - timedelta(seconds=TTL_S),
+        since=(until or datetime.now(UTC)) - timedelta(seconds=TTL_S),
+        until=until or FOR_EVER,
         limit=N_ENTRIES,
         n_hidden=MAX_HIDDEN,
         n_searches=MAX_SEARCHES,

@@ -35,17 +35,20 @@ MAX_SEARCHERS = 3
 _SESSION_TYPES = {kind.label: kind.value for kind in EventType if kind in SESSION_TYPES}
 
 
-def sessions_remember(*, store_id: int, stored: StoredEvents, now: datetime) -> None:
+def sessions_remember(
+    *, store_id: int, stored: StoredEvents, now: datetime, at: datetime | None = None
+) -> None:
     """Add what was stored to the sessions; to those of all ids of a person. Never raises for Valkey
     or PostgreSQL being away: the events are committed, and the sessions are mended later.
 
     A shopper without a list gets one with all of the past, because the next page may be asked for
     already; whoever was never seen before has no other past than this. The lists of a server's
     batch with many shoppers are dropped in one command instead, and built again from PostgreSQL
-    when one of them comes.
+    when one of them comes. `at` is the clock of a past that is played again: what is old by it, and
+    not by `now`, is left out.
     """
-    entries = session_entries(stored.stored, stored.product_ids, now)
-    searches = session_searches(stored.stored, now)
+    entries = session_entries(stored.stored, stored.product_ids, at or now)
+    searches = session_searches(stored.stored, at or now)
     shoppers = entries.keys() | searches.keys()
     if not shoppers:
         return
@@ -58,9 +61,10 @@ def sessions_remember(*, store_id: int, stored: StoredEvents, now: datetime) -> 
             found = search_entries(store_id=store_id, searches=searches[shopper])
             if found:
                 entries.setdefault(shopper, []).extend(found)
-        linked = _record(store_id, entries, new=stored.new_shoppers)
+        linked = _record(store_id, entries, new=stored.new_shoppers, at=at)
         if linked:
-            _record_for_persons(store_id, {shopper: entries[shopper] for shopper in linked})
+            linked_entries = {shopper: entries[shopper] for shopper in linked}
+            _record_for_persons(store_id, linked_entries, at=at)
         if len(searches) > MAX_SEARCHERS:
             _forget(store_id, list(searches)[MAX_SEARCHERS:])
     except StoreUnavailable:
@@ -115,6 +119,7 @@ def _record(
     entries: Mapping[str, Sequence[SessionEntry]],
     *,
     new: Collection[str] = (),
+    at: datetime | None,
 ) -> list[str]:
     """Add entries to the lists of shoppers; returns those who are linked to others.
 
@@ -128,11 +133,13 @@ def _record(
     missing = [shopper for shopper in recorded.missing if shopper not in new]
     if not missing:
         return recorded.linked
-    rebuilt = sessions_rebuild(store_id=store_id, shopper_external_ids=missing)
+    rebuilt = sessions_rebuild(store_id=store_id, shopper_external_ids=missing, until=at)
     return recorded.linked + [shopper for shopper, state in rebuilt.items() if state.person]
 
 
-def _record_for_persons(store_id: int, entries: Mapping[str, Sequence[SessionEntry]]) -> None:
+def _record_for_persons(
+    store_id: int, entries: Mapping[str, Sequence[SessionEntry]], *, at: datetime | None
+) -> None:
     """Add what linked shoppers did to the lists of the other ids of their persons.
 
     A list that isn't there is built now: somebody may be building it from what was there before.
@@ -145,7 +152,7 @@ def _record_for_persons(store_id: int, entries: Mapping[str, Sequence[SessionEnt
             if member != shopper:
                 of_others.setdefault(member, []).extend(entries[shopper])
         forgotten += [each for each in person.members[MAX_MEMBERS:] if each != shopper]
-    _record(store_id, of_others)
+    _record(store_id, of_others, at=at)
     sessions_forget(store_id, forgotten)
 
 

@@ -49,11 +49,15 @@ def _ending(position: int, source: str) -> bytes:
     return b',"position":%d,"source":"%b"}' % (position, source.encode("ascii"))
 
 
-def _experiment(recommendation: Recommendation) -> dict[str, str] | None:
+def _experiment(recommendation: Recommendation) -> dict[str, str | bool | None] | None:
     experiment, variant = recommendation.experiment, recommendation.variant
-    if experiment is None or variant is None:
+    if experiment is None:
         return None
-    return {"key": experiment.key, "variant": variant.key}
+    told: dict[str, str | bool | None] = {
+        "key": experiment.key,
+        "variant": None if variant is None else variant.key,
+    }
+    return {**told, "qa": True} if recommendation.is_look else told
 
 
 def unknown_json(slug: str) -> bytes:

@@ -9,7 +9,7 @@ the pipeline.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,6 +181,25 @@ def _label(source: str) -> str:
     """A source as the console calls it, within a sentence."""
     label = SOURCES[source].label
     return label[0].lower() + label[1:]
+
+
+def explain_draft(
+    trace: Trace, context: Context, rows: Collection[int], team_of: Mapping[int, int]
+) -> None:
+    """Write down which of two interleaved strategies picked what, and whose turn didn't come.
+
+    `rows` are those that either strategy alone would show.
+    """
+    ids = context.snapshot.external_ids
+    trace.step("interleaving", teams={ids[row]: team for row, team in team_of.items()})
+    for asked in context.snapshot.rows_of_external(context.request.why_not):
+        if asked in rows and asked not in team_of:
+            trace.dropped.pop(ids[asked], None)
+            trace.drop(
+                ids[asked],
+                Step.PLACES,
+                "two strategies take turns in this list, and every place was taken before its turn",
+            )
 
 
 def explain_unanswered(trace: Trace, why_not: Iterable[str], why: str) -> None:

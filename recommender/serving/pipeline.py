@@ -5,12 +5,14 @@
  3. assign the experiment's variant, and with it
     the strategy version                              `ServingPlacement.choose`
  4. eligibility, rules, category and price band,
-    what the page shows already                       `_context`, `_eligible`, `Context.allowed`
+    what the page shows already                       `page_context`, `Context.allowed`
  5. candidates from each source                       `_found_answer`
  6. blend                                             `engine.online.blending`
  7. minimum relevance, preference, boost and bury     `serving.strategy_steps`, `rule_steps`
  8. diversity and caps, places given to chance        `serving.strategy_steps`
  9. pins and reserved places                          `serving.rule_steps`
+    where two strategies are interleaved, 4 to 9
+    for each, and then one list of both              `_drafted`
 10. minimum count: fallback chain or nothing, then an
     honest empty answer with a reason code            `serving.filling`
 11. cards, signed id, impression                      `recommender.services.recommend`
@@ -20,41 +22,40 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import perf_counter_ns
+from typing import NamedTuple
 
 import numpy as np
 
-from catalog.models.events import EventType
-from recommender.engine.id_map import stable_hash64
 from recommender.engine.online.blending import Blended, blend
 from recommender.engine.online.eligibility import without_rows
-from recommender.engine.types import BoolArray, Int32Array, Int64Array
+from recommender.engine.online.interleaving import NOBODY, team_draft
 from recommender.selectors.serving_settings import PlacementSettings
-from recommender.serving.context import Context, category_scope, price_scope
+from recommender.serving.context import Context
 from recommender.serving.explanation import (
     Chosen,
     explain_answer,
     explain_blend,
     explain_candidates,
-    explain_ineligible,
+    explain_draft,
     explain_places,
     explain_unanswered,
 )
 from recommender.serving.filling import answer_filled
-from recommender.serving.placement import ServingPlacement
+from recommender.serving.page_context import page_context
+from recommender.serving.placement import Choice, ServingPlacement
 from recommender.serving.request import MAX_LIMIT, Recommendation, RecommendationRequest
 from recommender.serving.rule_steps import (
-    rules_begin,
-    rules_explain_eligible,
     rules_key,
     rules_place,
     rules_pool,
     rules_scale,
 )
 from recommender.serving.runtime import ContextualAnswer, StoreRuntime
+from recommender.serving.segments import InSegment, in_no_segment
 from recommender.serving.shortage import why_short
 from recommender.serving.signing import recommendation_id_new
 from recommender.serving.sources import SOURCES, Found
-from recommender.serving.strategy import ServingStrategy, StrategyDocument
+from recommender.serving.strategy import ServingStrategy
 from recommender.serving.strategy_steps import (
     DRAWN_FROM,
     diversified,
@@ -83,6 +84,7 @@ def recommend_placement(
     shown: set[int],
     now_s: float,
     seed: int | None = None,
+    in_segment: InSegment = in_no_segment,
 ) -> Recommendation:
     """Answer one placement.
 
@@ -97,178 +99,154 @@ def recommend_placement(
     seed
         Of the places that the strategy gives to chance; None takes the recommendation's id, so that
         each answer has its own and it can be repeated from the log.
+    in_segment
+        Whether the shopper is in a segment; only experiments ask.
     """
     started = perf_counter_ns()
     trace = Trace() if request.explain else None
     settings = placement.settings
-    variant, strategy = placement.choose(request.shopper_id)
     recommendation_id = recommendation_id_new(int(now_s * 1000))
+    choice = placement.choose(request.shopper_id, in_segment)
+    if trace is not None and choice.experiment is not None:
+        variant = None if choice.variant is None else choice.variant.key
+        trace.step("experiment", experiment=choice.experiment.key, variant=variant)
     n_wanted = min(limit if limit is not None else settings.n_products, MAX_LIMIT)
-    chosen: list[Chosen] = []
-    fallback: str | None = None
-    reason: Reason | None = None
-    rule_id: int | None = None
-    if settings.paused:
-        reason = Reason.PLACEMENT_PAUSED
-    elif not len(runtime.snapshot) or not runtime.snapshot.eligible.any():
-        reason = Reason.EMPTY_CATALOG
-    else:
-        context = _context(runtime, settings, strategy, request, state, shown, int(now_s), trace)
-        context.seed = recommendation_id.int if seed is None else seed
-        chosen, reason = _strategy_answer(runtime, context, strategy, n_wanted, trace)
-        n_minimum = min(settings.n_minimum, n_wanted)
-        if len(chosen) >= n_minimum:
-            reason = None
-        else:
-            reason, rule_id = why_short(context, strategy, reason, n_minimum)
-            if settings.shows_nothing_below_minimum:
-                if trace is not None:
-                    trace.step("minimum", found=len(chosen), minimum=n_minimum)
-                    explain_unanswered(trace, request.why_not, _TOO_FEW)
-                chosen = []
-            else:
-                chosen, fallback = answer_filled(
-                    context, strategy.document, chosen, n_wanted, trace
-                )
-                chosen = rules_place(context, chosen, None, (), n_wanted, trace)
-        if trace is not None:
-            explain_answer(trace, context, chosen)
-    if trace is not None and reason in (Reason.PLACEMENT_PAUSED, Reason.EMPTY_CATALOG):
-        explain_unanswered(trace, request.why_not, REASON_WORDS[reason])
+    answer = _answer(
+        runtime,
+        settings,
+        choice,
+        request,
+        state,
+        shown,
+        int(now_s),
+        recommendation_id.int if seed is None else seed,
+        n_wanted,
+        trace,
+    )
+    chosen = answer.chosen
     return Recommendation(
         recommendation_id=recommendation_id,
         placement_slug=settings.slug,
         placement_id=settings.placement_id,
-        strategy_version_id=strategy.version_id,
-        experiment=placement.experiment if variant is not None else None,
-        variant=variant,
+        strategy_version_id=(choice.strategy or placement.strategy).version_id,
+        experiment=choice.experiment,
+        variant=choice.variant,
         title=settings.title_for(request.locale),
         rows=[entry.row for entry in chosen],
         sources=[entry.source for entry in chosen],
         scores=[entry.score for entry in chosen],
         propensities=[entry.propensity for entry in chosen],
-        fallback=fallback,
-        reason=reason,
+        fallback=answer.fallback,
+        reason=answer.reason,
         took_us=(perf_counter_ns() - started) // 1000,
         trace=trace,
-        rule_id=rule_id,
+        rule_id=answer.rule_id,
+        exposures=choice.exposures,
+        teams=answer.teams,
+        is_look=choice.is_look,
     )
 
 
-def _context(
+class _Answer(NamedTuple):
+    """The products of an answer, and why they aren't those of the strategy alone."""
+
+    chosen: list[Chosen]
+    reason: Reason | None = None
+    fallback: str | None = None
+    rule_id: int | None = None
+    teams: list[int] | None = None
+
+
+def _answer(
     runtime: StoreRuntime,
     settings: PlacementSettings,
-    strategy: ServingStrategy,
+    choice: Choice,
     request: RecommendationRequest,
     state: SessionState,
     shown: set[int],
     now_s: int,
+    seed: int,
+    n_wanted: int,
     trace: Trace | None,
-) -> Context:
-    """Step 4: resolve ids to rows and decide what may be shown to this shopper here."""
-    snapshot = runtime.snapshot
-    page_rows = snapshot.rows_of_external(request.product_ids) if request.product_ids else []
-    events_matter = strategy.needs_events or not page_rows
-    event_rows, event_types, event_at_s = _events(runtime, state, only_hides=not events_matter)
-    if request.cart is not None:
-        cart_rows = snapshot.rows_of_external(request.cart)
-    elif len(state.cart):
-        cart_rows = [row for row in snapshot.rows_of(state.cart).tolist() if row >= 0]
-    else:
-        cart_rows = []
-    category = request.category
-    if category is None and page_rows:
-        category = snapshot.category_path(page_rows[0]) or None
-    history = None
-    profiles = runtime.models.profiles
-    if strategy.needs_history and profiles is not None:
-        shopper_id = state.person or request.shopper_id
-        if shopper_id is not None:
-            history = profiles.history_of(stable_hash64(shopper_id))
-    context = Context(
-        request=request,
-        snapshot=snapshot,
-        models=runtime.models,
-        state=state,
-        now_s=now_s,
-        page_rows=page_rows,
-        cart_rows=cart_rows,
-        event_rows=event_rows,
-        event_types=event_types,
-        event_at_s=event_at_s,
-        event_weights=runtime.event_weights.take(event_types),
-        category=category,
-        history=history,
-        eligible=snapshot.eligible,
-    )
-    context.scope = category_scope(context, strategy.document)
-    context.prices = price_scope(context, strategy.document)
-    if strategy.document.handpicked:
-        context.handpicked_rows = snapshot.rows_of_external(strategy.document.handpicked)
-    rules_begin(context, runtime.rules, settings)
-    context.eligible = _eligible(context, strategy.document, shown, trace)
-    return context
+) -> _Answer:
+    """Steps 4 to 10."""
+    strategy = choice.strategy
+    reason = _why_nothing(runtime, settings)
+    if reason is not None or strategy is None:
+        reason = reason or Reason.HELD_OUT
+        if trace is not None:
+            explain_unanswered(trace, request.why_not, REASON_WORDS[reason])
+        return _Answer([], reason)
+
+    def found_by(strategy: ServingStrategy) -> tuple[Context, list[Chosen], Reason]:
+        context = page_context(runtime, settings, strategy, request, state, shown, now_s, trace)
+        context.seed = seed
+        return context, *_strategy_answer(runtime, context, strategy, n_wanted, trace)
+
+    context, chosen, reason = found_by(strategy)
+    if choice.interleaved is None:
+        return _completed(context, strategy, settings, chosen, reason, n_wanted, trace)
+    _, others, _ = found_by(choice.interleaved)
+    chosen, team_of = _drafted(context, chosen, others, n_wanted, trace)
+    answer = _completed(context, strategy, settings, chosen, reason, n_wanted, trace)
+    return answer._replace(teams=[team_of.get(entry.row, NOBODY) for entry in answer.chosen])
 
 
-def _events(
-    runtime: StoreRuntime, state: SessionState, *, only_hides: bool
-) -> tuple[Int32Array, Int32Array, Int64Array]:
-    """Rows, types and times of the recent events whose product is in the catalog."""
-    ids, types, at_s = state.product_ids, state.types, state.at_s
-    if only_hides and len(ids):
-        hides = types == _HIDE
-        ids, types, at_s = ids[hides], types[hides], at_s[hides]
-    if not len(ids):
-        return _NO_ROWS, _NO_ROWS, at_s[:0]
-    rows = runtime.snapshot.rows_of(ids)
-    if rows.min() >= 0:
-        return rows, types, at_s
-    known = rows >= 0
-    return rows[known], types[known], at_s[known]
+def _why_nothing(runtime: StoreRuntime, settings: PlacementSettings) -> Reason | None:
+    """Why no source is asked, None if they are."""
+    if settings.paused:
+        return Reason.PLACEMENT_PAUSED
+    if not len(runtime.snapshot) or not runtime.snapshot.eligible.any():
+        return Reason.EMPTY_CATALOG
+    return None
 
 
-def _eligible(
-    context: Context, strategy: StrategyDocument, shown: set[int], trace: Trace | None
-) -> BoolArray:
-    """Every product of the catalog without what is excluded; the scope is looked at apart."""
-    snapshot, exclude, request = context.snapshot, strategy.exclude, context.request
-    excluded: dict[str, list[int]] = {"in view": context.page_rows}
-    if request.exclude:
-        excluded["excluded by the request"] = snapshot.rows_of_external(request.exclude)
-    if shown:
-        excluded["shown above on this page"] = list(shown)
-    if len(context.event_rows):
-        hidden = context.event_rows[context.event_types == _HIDE]
-        excluded["hidden by the shopper"] = hidden.tolist()
-    if exclude.in_cart:
-        excluded["in the cart"] = context.cart_rows
-    if exclude.viewed:
-        excluded["viewed"] = context.viewed_rows()
-    if exclude.purchased:
-        excluded["bought"] = _bought_rows(context)
-    rows = [row for part in excluded.values() for row in part]
-    mask = without_rows(context.eligible, rows) if rows else context.eligible
+def _drafted(
+    context: Context,
+    first: list[Chosen],
+    second: list[Chosen],
+    n_wanted: int,
+    trace: Trace | None,
+) -> tuple[list[Chosen], dict[int, int]]:
+    """One list of two strategies, and which of them picked each row. Rules keep their places."""
+    lists = (first, second)
+    rows_of_both = [[entry.row for entry in chosen] for chosen in lists]
+    coins = np.random.default_rng((context.seed, _COINS))
+    picks = team_draft(*rows_of_both, n_wanted=n_wanted, random=coins)
+    chosen = [lists[pick.team][pick.position] for pick in picks]
+    team_of = {entry.row: pick.team for entry, pick in zip(chosen, picks, strict=True)}
     if trace is not None:
-        scope = context.scope
-        within = mask if scope is None else mask & scope[snapshot.category_codes]
-        trace.step(
-            "eligibility",
-            catalog=len(snapshot),
-            eligible=int(within.sum()),
-            excluded={why: len(part) for why, part in excluded.items() if part},
-        )
-        explain_ineligible(trace, context, strategy, excluded, mask)
-        rules_explain_eligible(trace, context)
-    return mask
+        explain_draft(trace, context, {*rows_of_both[0], *rows_of_both[1]}, team_of)
+    return rules_place(context, chosen, None, (), n_wanted, trace), team_of
 
 
-def _bought_rows(context: Context) -> list[int]:
-    rows: list[int] = context.event_rows[context.event_types == _PURCHASE].tolist()
-    model, past = context.models.profiles, context.history
-    if model is not None and past is not None:
-        bought = model.rows.to_snapshot[past.rows[past.counts > 0]]
-        rows.extend(bought[bought >= 0].tolist())
-    return rows
+def _completed(
+    context: Context,
+    strategy: ServingStrategy,
+    settings: PlacementSettings,
+    chosen: list[Chosen],
+    reason: Reason,
+    n_wanted: int,
+    trace: Trace | None,
+) -> _Answer:
+    """Step 10: what is found, filled up or left out if it is below the placement's minimum."""
+    n_minimum = min(settings.n_minimum, n_wanted)
+    if len(chosen) >= n_minimum:
+        answer = _Answer(chosen)
+    else:
+        short, rule_id = why_short(context, strategy, reason, n_minimum)
+        if settings.shows_nothing_below_minimum:
+            if trace is not None:
+                trace.step("minimum", found=len(chosen), minimum=n_minimum)
+                explain_unanswered(trace, context.request.why_not, _TOO_FEW)
+            answer = _Answer([], short, None, rule_id)
+        else:
+            filled, fallback = answer_filled(context, strategy.document, chosen, n_wanted, trace)
+            filled = rules_place(context, filled, None, (), n_wanted, trace)
+            answer = _Answer(filled, short, fallback, rule_id)
+    if trace is not None:
+        explain_answer(trace, context, answer.chosen)
+    return answer
 
 
 def _strategy_answer(
@@ -390,7 +368,6 @@ def _chosen(
     ]
 
 
-_HIDE = int(EventType.HIDE_ITEM)
-_PURCHASE = int(EventType.PURCHASE)
-_NO_ROWS = np.empty(0, np.int32)
+# Beside the seed of what a strategy gives to chance.
+_COINS = 1
 _TOO_FEW = "fewer products than the placement's minimum, and then it shows nothing"

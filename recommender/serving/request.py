@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from recommender.serving.placement import ServingExperiment, ServingVariant
+from recommender.serving.placement import Exposed, ServingExperiment, ServingVariant
 from recommender.serving.trace import Trace
 
 MAX_LIMIT = 50
@@ -21,6 +21,8 @@ class RecommendationRequest:
         None when unknown or when consent was denied: then only the context counts.
     cart
         None takes the cart from the shopper's recent events.
+    qa
+        The token of a link that shows one variant; one that isn't valid is ignored.
     """
 
     shopper_id: str | None = None
@@ -34,6 +36,7 @@ class RecommendationRequest:
     device: str | None = None
     explain: bool = False
     why_not: tuple[str, ...] = ()
+    qa: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ class Recommendation:
     Attributes
     ----------
     experiment, variant
-        What the shopper takes part in here, None if in nothing.
+        What the shopper takes part in here, None if in nothing. No variant where two are
+        interleaved.
     rows, sources, scores
         Snapshot rows in order of position, the source that weighed most for each, its blended
         score.
@@ -63,6 +67,13 @@ class Recommendation:
         Why the strategy alone was not enough, or why the answer is empty. See `Reason`.
     rule_id
         The rule that left out most of what was found, where rules are the reason; else None.
+    exposures
+        Everything that the shopper takes part in by this answer: a hold-out beside the experiment.
+    teams
+        Of an interleaved answer, per product the position of the variant that picked it;
+        `engine.online.interleaving.NOBODY` for what a rule or a fallback put in.
+    is_look
+        A member looks at the variant: nothing is logged.
     """
 
     recommendation_id: uuid.UUID
@@ -81,3 +92,6 @@ class Recommendation:
     took_us: int
     trace: Trace | None = field(default=None)
     rule_id: int | None = None
+    exposures: tuple[Exposed, ...] = ()
+    teams: list[int] | None = None
+    is_look: bool = False

@@ -24,22 +24,20 @@ from catalog.models.events import EventType
 from recommender.artifacts.manifest import ArtifactError
 from recommender.artifacts.reader import LoadedArtifact, artifact_open
 from recommender.artifacts.writer import artifact_folder
-from recommender.engine.errors import InvalidInputError
-from recommender.engine.online.bucketing import bucket_ranges
 from recommender.engine.types import Float32Array
 from recommender.selectors.catalog_rows import catalog_rows, catalog_rows_changed
 from recommender.selectors.serving_settings import (
-    ExperimentSettings,
     RuleSettings,
     StoreSettings,
     StoreVersions,
     store_settings,
     store_versions,
 )
+from recommender.serving.experiments import experiments_on
 from recommender.serving.models import ServingModels, bind_models, model_check
-from recommender.serving.placement import ServingExperiment, ServingPlacement, ServingVariant
+from recommender.serving.placement import ServingPlacement
 from recommender.serving.recent import Recent
-from recommender.serving.rule_index import ServingRules, rules_compile
+from recommender.serving.rule_index import ServingRules, rules_compile, segments_parse
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
 from recommender.serving.strategy import InvalidStrategyError, ServingStrategy, strategy_parse
 from recommender.serving.trace import Reason
@@ -294,6 +292,7 @@ def event_weight_table(weights: Mapping[str, float]) -> Float32Array:
 def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
     """Placements by slug. What can't be understood is reported and left out."""
     placements = {}
+    segments = segments_parse(current.segments)
     for placement in current.placements:
         try:
             strategy = ServingStrategy(
@@ -304,35 +303,9 @@ def _placements(current: StoreSettings) -> dict[str, ServingPlacement]:
         except InvalidStrategyError as error:
             log.error("strategy refused", placement=placement.slug, error=str(error))
             continue
-        experiment = None
-        if placement.experiment is not None:
-            try:
-                experiment = _experiment(placement.experiment, exclude=placement.exclude)
-            except (InvalidStrategyError, InvalidInputError) as error:
-                log.error("experiment refused", key=placement.experiment.key, error=str(error))
-        placements[placement.slug] = ServingPlacement(placement, strategy, experiment)
+        experiments = experiments_on(placement, strategy, current.experiments, segments)
+        placements[placement.slug] = ServingPlacement(placement, strategy, experiments)
     return placements
-
-
-def _experiment(
-    stored: ExperimentSettings, *, exclude: Mapping[str, bool] | None
-) -> ServingExperiment:
-    return ServingExperiment(
-        experiment_id=stored.experiment_id,
-        key=stored.key,
-        seed=stored.seed,
-        ranges=bucket_ranges([each.weight for each in stored.variants], stored.coverage),
-        variants=tuple(
-            ServingVariant(
-                each.variant_id,
-                each.key,
-                ServingStrategy(
-                    each.strategy_version_id, strategy_parse(each.document), exclude=exclude
-                ),
-            )
-            for each in stored.variants
-        ),
-    )
 
 
 def _snapshot_updated(before: StoreRuntime) -> CatalogSnapshot:

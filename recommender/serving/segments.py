@@ -14,6 +14,7 @@ except by device. `recommender.selectors.segments` counts by the same definition
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -263,6 +264,50 @@ def shopper_in(
                 return False
             about = rows[liked_products(segment, snapshot, rows)]
             return len(set(about.tolist())) >= segment.products
+
+
+# Whether the shopper who asks is in a segment.
+InSegment: TypeAlias = Callable[[SegmentDocument], bool]
+
+
+def in_no_segment(segment: SegmentDocument) -> bool:
+    """Of requests outside of all experiments, where nobody asks."""
+    return False
+
+
+class SegmentsOfShopper:
+    """The segments that the shopper of a page is in, each worked out once, when it is asked for."""
+
+    __slots__ = ("_answers", "_device", "_now_s", "_profiles", "_shopper_id", "_snapshot", "_state")
+
+    def __init__(
+        self,
+        shopper_id: str | None,
+        state: SessionState,
+        profiles: ProfilesModel | None,
+        snapshot: CatalogSnapshot,
+        *,
+        device: str | None,
+        now_s: int,
+    ) -> None:
+        self._shopper_id = shopper_id
+        self._state = state
+        self._profiles = profiles
+        self._snapshot = snapshot
+        self._device = device
+        self._now_s = now_s
+        self._answers: dict[SegmentDocument, bool] = {}
+
+    def holds(self, segment: SegmentDocument) -> bool:
+        """Whether the shopper is in it now."""
+        answer = self._answers.get(segment)
+        if answer is None:
+            snapshot = self._snapshot
+            seen = shopper_seen(self._shopper_id, self._state, self._profiles, snapshot)
+            answer = self._answers[segment] = shopper_in(
+                segment, seen, device=self._device, snapshot=snapshot, now_s=self._now_s
+            )
+        return answer
 
 
 def liked_products(segment: Affinity, snapshot: CatalogSnapshot, rows: Int32Array) -> BoolArray:

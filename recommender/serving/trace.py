@@ -21,6 +21,7 @@ class Reason(StrEnum):
     STATE_UNAVAILABLE = "state_unavailable"
     EMPTY_CATALOG = "empty_catalog"
     UNKNOWN_PLACEMENT = "unknown_placement"
+    HELD_OUT = "held_out"
 
 
 REASON_WORDS: dict[str, str] = {
@@ -35,6 +36,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.STATE_UNAVAILABLE: "The shopper's recent events could not be read.",
     Reason.EMPTY_CATALOG: "The catalog has no product that may be shown.",
     Reason.UNKNOWN_PLACEMENT: "The store has no placement of this name.",
+    Reason.HELD_OUT: "The shopper is held out to measure what recommendations earn.",
 }
 
 

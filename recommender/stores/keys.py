@@ -15,6 +15,6 @@ def limit_key(name: str, window: int) -> str:
     return f"{PREFIX}:limit:{name}:{window}"
 
 
-def price_tag_key(store_id: int, token: str, part: str) -> str:
-    """A price tag that is being worked out: its job, or how far it is. JSON."""
-    return f"{PREFIX}:{store_id}:price-tag:{token}:{part}"
+def job_key(store_id: int, kind: str, token: str, part: str) -> str:
+    """A job that is being worked out in slices: what it is, or how far. JSON."""
+    return f"{PREFIX}:{store_id}:job:{kind}:{token}:{part}"

@@ -28,20 +28,32 @@
     Plotly.react(element, data, layout, { displayModeBar: false, responsive: true });
   }
 
-  const charts = [...document.querySelectorAll("[data-chart]")];
   // Drawn when they come near the screen: a phone shows the figures above first.
   const seen = new Set();
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const { isIntersecting, target } of entries) {
-        if (!isIntersecting) continue;
-        watcher.unobserve(target);
-        seen.add(target);
-        draw(target);
+        if (isIntersecting) drawFirst(target);
       }
     },
     { rootMargin: "300px" },
   );
-  for (const chart of charts) watcher.observe(chart);
+
+  function drawFirst(chart) {
+    watcher.unobserve(chart);
+    seen.add(chart);
+    draw(chart);
+  }
+
+  function watch(root) {
+    for (const chart of seen) if (!chart.isConnected) seen.delete(chart);
+    for (const chart of root.querySelectorAll("[data-chart]")) if (!seen.has(chart)) watcher.observe(chart);
+  }
+
+  watch(document);
+  document.addEventListener("htmx:load", (event) => watch(event.target));
   document.addEventListener("vitrine:theme", () => seen.forEach(draw));
+  addEventListener("beforeprint", () => {
+    for (const chart of document.querySelectorAll("[data-chart]")) if (!seen.has(chart)) drawFirst(chart);
+  });
 })();

@@ -1,6 +1,4 @@
-/* Vitrine in the shop: recommendations, and the events that they learn from.
- * <script defer src="…/vitrine.js" data-key="pk_…"></script>
- * <vitrine-recommendations placement="home-for-you" limit="8"></vitrine-recommendations> */
+/* Vitrine in the shop: <vitrine-recommendations placement="home-for-you" limit="8"> */
 (() => {
   if (window.vitrine) return
   const doc = document;
@@ -8,7 +6,7 @@
   const lang = doc.documentElement.lang || undefined;
   const config = { endpoint: script ? new URL(script.src).origin : "" };
   const warn = (...words) => console.warn("vitrine:", ...words);
-  // Nothing of ours may break the merchant's page.
+  // Nothing may break the merchant's page.
   const safe = (work) => (...args) => {
     try {
       return work(...args);
@@ -17,7 +15,7 @@
     }
   };
 
-  // What can't or may not be stored is kept for this page.
+  // What can't be stored is kept for this page.
   const memory = {};
   const read = (name) => {
     try {
@@ -34,7 +32,15 @@
     } catch {}
   };
 
-  /* ---- who: a pseudonym, and nobody without consent ---- */
+  /* ---- ?vitrine_qa=TOKEN or off: this tab sees one variant, without events ---- */
+  let qa = new URLSearchParams(location.search).get("vitrine_qa");
+  try {
+    if (qa) sessionStorage["vitrine.qa"] = qa;
+    qa = sessionStorage["vitrine.qa"];
+  } catch {}
+  if (qa === "off") qa = undefined;
+
+  /* ---- who: nobody without consent ---- */
   let made = 0;
   const uuid = () => { // version 7: ids sort by time
     const time = Date.now().toString(16).padStart(12, 0);
@@ -42,7 +48,7 @@
     const chance = Array.from(bytes, (byte) => (byte + 256).toString(16).slice(1)).join("");
     return (time + ((made++ & 4095) | 28672).toString(16) + chance.slice(3)).replace(/(.{8})(.{4})(.{4})(.{3})/, "$1-$2-$3-8$4-");
   };
-  // The shopper's own choice stands above the page's default.
+  // The shopper's choice, else the page's.
   const consent = () => read("consent") || config.consent || "unknown";
   const denied = () => consent() === "denied";
   const person = () => {
@@ -57,11 +63,11 @@
   };
 
   /* ---- events: queued until the server has answered 202 ---- */
-  // The key in a plain text body: no preflight, and beacons can send it.
+  // The key in a plain text body: no preflight, and for beacons.
   const post = (path, data, more) =>
     fetch(config.endpoint + "/v1/" + path, { method: "POST", credentials: "omit", body: JSON.stringify({ key: config.key, ...data }), ...more });
   const size = (value) => new Blob([JSON.stringify(value)]).size;
-  // A key for each: a shared list would be overwritten by other tabs.
+  // A key for each: other tabs would overwrite a list.
   const names = (all) => Object.keys(all).filter((name) => /^(vitrine\.)?e\./.test(name));
   const queued = () => {
     let kept = [];
@@ -76,7 +82,7 @@
 
   const batch = () => {
     let room = 6e4;
-    const events = queued().slice(0, 50).filter((event) => (room -= size(event) + 1) > 200);
+    const events = queued().slice(0, qa ? 0 : 50).filter((event) => (room -= size(event) + 1) > 200);
     return { key: config.key, sent_at: Date.now(), events };
   };
   const soon = (ms) => {
@@ -101,7 +107,7 @@
     }
   };
   const flush = () => (sending ||= send().catch(warn).finally(() => (sending = 0)));
-  // Without an answer its events stay queued; sent again they count once.
+  // No answer: its events stay queued, and count once.
   const beacon = safe(() => {
     const data = batch();
     const last = data.events.at(-1)?.event_id;
@@ -111,6 +117,7 @@
   });
 
   const track = (type, details = {}) => {
+    if (qa) return;
     const { product_id } = details.items?.length === 1 ? details.items[0] : details;
     const event = {
       event_id: uuid(),
@@ -161,6 +168,7 @@
         exclude: ids("exclude"),
         placements: elements.map((element) => ({ slug: slug(element), limit: +element.getAttribute("limit") || undefined })),
         order: "position",
+        qa,
         locale: lang,
         device: innerWidth < 640 ? "mobile" : "desktop",
       }, { signal: AbortSignal.timeout(6000) });
@@ -170,7 +178,7 @@
       warn(error);
     }
     elements.forEach(safe((element) => {
-      // Each answer once: a placement may stand on a page twice.
+      // A placement may stand on a page twice.
       const answer = answers.find((answer) => answer.placement === slug(element));
       answers = answers.filter((other) => other !== answer);
       element.show(answer || { items: [] });
@@ -209,14 +217,14 @@ a:hover .title{text-decoration:underline}
     node.append(...children);
     return node;
   };
-  // Web addresses only: no javascript: and the like.
+  // Never javascript: and the like.
   const link = safe((address) => {
     const { protocol, href } = new URL(address, doc.baseURI);
     return address && /^https?:/.test(protocol) ? href : "";
   });
   const money = safe((amount, currency) =>
     new Intl.NumberFormat(lang, { style: "currency", currency }).format(amount));
-  // A product without a picture shows its initials on a colour of its own.
+  // Without a picture: initials on a colour of their own.
   const draw = (picture, title) => {
     const hue = [...title].reduce((sum, letter) => (sum * 31 + letter.codePointAt()) % 360, 0);
     picture.style.background = `hsl(${hue} 40% 50%/.2)`;
@@ -267,13 +275,14 @@ a:hover .title{text-decoration:underline}
       new ResizeObserver(() => this.edges()).observe(this.list);
     }
 
-    // Without products there is no box at all.
+    // Without products there is no box.
     show(answer) {
-      const { items } = answer;
+      const { items, experiment } = answer;
       const products = items.map((item) => item.product_id).join();
       this.unwatch();
       this.answer = answer;
       this.section.ariaBusy = null;
+      if (experiment?.qa) this.dataset.qa = experiment.key + "/" + experiment.variant;
       this.setAttribute("state", products ? "ready" : "empty");
       if (products !== this.products) {
         this.products = products;
@@ -314,7 +323,7 @@ a:hover .title{text-decoration:underline}
       write("led", [[product_id, this.answer.recommendation_id], ...(read("led") || [])].slice(0, 50));
     }
 
-    // Seen is: half of it for a second, once per answer.
+    // Seen: half of it for a second, once per answer.
     watch() {
       this.eye = new IntersectionObserver((entries) => {
         clearTimeout(this.seen);
@@ -360,7 +369,7 @@ a:hover .title{text-decoration:underline}
       schedule();
       soon(0);
     },
-    // null: somebody else sits down, as after logging out.
+    // null: somebody else, as after logging out.
     identify(id) {
       config.shopperId = 0;
       write("led");

@@ -10,6 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.test import Client
 
+from analytics.api.urls import urlpatterns as analytics_patterns
 from catalog.api.errors import ERRORS
 from catalog.contract import event_names
 from catalog.contract.dialects import SentEvent
@@ -38,7 +39,7 @@ def validator(document: dict[str, Any], name: str) -> jsonschema.Draft202012Vali
 
 def test_every_address_is_described(document: dict[str, Any]) -> None:
     described = {re.sub(r"{\w+}", "{}", path) for path in document["paths"]}
-    routes = {str(each.pattern) for each in urlpatterns}
+    routes = {str(each.pattern) for each in [*urlpatterns, *analytics_patterns]}
     served = {
         "/v1/" + re.sub(r"<\w+:\w+>", "{}", route) for route in routes if route not in UNDESCRIBED
     }

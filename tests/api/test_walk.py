@@ -46,6 +46,7 @@ KEYS: dict[str, str] = {
     "v1-shopper-link": SECRET,
     "v1-imports": SECRET,
     "v1-import": SECRET,
+    "v1-experiment-results": SECRET,
     "v1-openapi": NO_KEY,
     "v1-docs": NO_KEY,
     "": NO_KEY,

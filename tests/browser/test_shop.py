@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,12 @@ from playwright.sync_api import Page, expect
 
 from catalog.models import Event, EventType, Product, Store
 from catalog.selectors.products import shelves_forget
+from recommender.models import Experiment, Exposure, Impression, Placement
+from recommender.services.impression_log import IMPRESSIONS
+from recommender.services.strategies import strategy_version_create
+from recommender.serving.signing import qa_token
 from tests.browser.conftest import answer_with, eventually, product
-from tests.factories import make_order, make_product, make_shopper
+from tests.factories import make_experiment, make_order, make_product, make_shopper
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -150,3 +155,51 @@ def test_a_household_is_picked_and_the_shop_says_what_it_knows(
     page.get_by_role("button", name="As a new visitor").click()
     expect(page.locator(".demo__who")).to_contain_text("a new visitor")
     eventually(lambda: asked[-1]["shopper_id"].startswith("visitor-"), page)
+
+
+def test_a_qa_link_shows_its_variant_through_the_shop_and_leaves_no_trace(
+    page: Page, live_server: Any, market: Store, violations: Callable[[], list[str]]
+) -> None:
+    names = [f"tea-{n}" for n in range(6)]
+    for name in names:
+        make_product(market, name, title=f"Tea {name}", url=f"/shop/products/{name}/")
+    placement = Placement.objects.select_related("strategy_version__strategy").get(
+        store=market, slug="home-trending"
+    )
+    teas = strategy_version_create(
+        strategy=placement.strategy_version.strategy,
+        document={"sources": [{"source": "handpicked", "weight": 1}], "handpicked": names},
+    )
+    draft = make_experiment(
+        market, [placement], [None, teas], state=Experiment.State.DRAFT, key="teas"
+    )
+    variant = draft.variants.get(key="b")
+    token = qa_token(bytes(market.signing_secret), draft.pk, variant.pk)
+    n_before = Event.objects.count()
+
+    page.goto(f"{live_server.url}/shop/?vitrine_qa={token}")
+    row = page.locator("vitrine-recommendations[placement=home-trending]")
+    expect(row).to_have_attribute("state", "ready")
+    expect(row).to_have_attribute("data-qa", "teas/b")
+    expect(row.locator("li")).to_have_count(6)
+    picture = os.environ.get("VITRINE_PICTURES")
+    if picture:
+        page.screenshot(path=f"{picture}/qa.png", full_page=True)
+    row.locator("a").first.click()
+    page.wait_for_url("**/shop/products/tea-*/")
+    page.get_by_role("button", name="Add to cart").first.click()
+    expect(page.locator("[data-cart-count]")).to_have_text("1")
+    page.goto(f"{live_server.url}/shop/")
+    expect(row).to_have_attribute("data-qa", "teas/b")
+    page.wait_for_timeout(1500)  # long enough for a view
+    IMPRESSIONS.flush()
+    assert Event.objects.count() == n_before
+    assert not Impression.objects.exists()
+    assert not Exposure.objects.exists()
+
+    page.goto(f"{live_server.url}/shop/products/tea-1/?vitrine_qa=off")
+    eventually(lambda: Event.objects.count() > n_before, page)
+    page.goto(f"{live_server.url}/shop/")
+    expect(row).to_have_attribute("state", "empty")
+    assert row.get_attribute("data-qa") is None
+    assert violations() == []

@@ -551,3 +551,71 @@ def test_it_can_be_started_by_a_call(page: Page, shop: FakeShop) -> None:
     ready(page)
     assert shop.asked()[0]["shopper_id"] == "me"
     assert time.time() - started < 5
+
+
+# ------------------------------------------------------------------------------------------- QA link
+
+
+def looking(body: dict[str, Any]) -> Answer:
+    """The API with a token that it knows."""
+    answer = answer_with([product(1), product(2)])(body)
+    for each in answer.body["recommendations"]:
+        each["experiment"] = {
+            "key": "cups",
+            "variant": "b",
+            **({"qa": True} if "qa" in body else {}),
+        }
+    return answer
+
+
+def test_a_qa_link_goes_with_every_request_of_the_tab_and_no_event_is_sent(
+    page: Page, shop: FakeShop
+) -> None:
+    shop.on_recommendations = looking
+    url = shop.serve(ROW)
+    page.goto(f"{url}?vitrine_qa=TOKEN-1")
+    ready(page)
+    row = page.locator("vitrine-recommendations")
+    expect(row).to_have_attribute("data-qa", "cups/b")
+    page.evaluate("vitrine.track('add_to_cart', { items: [{ product_id: '1' }] }); vitrine.flush()")
+    row.locator("a").first.click(modifiers=["Control"])
+    page.wait_for_timeout(1500)  # long enough for a view
+    page.goto(url)
+    ready(page)
+    expect(row).to_have_attribute("data-qa", "cups/b")
+    assert [asked["qa"] for asked in shop.asked()] == ["TOKEN-1", "TOKEN-1"]
+    page.goto(f"{url}?vitrine_qa=off")
+    ready(page)
+    assert "qa" not in shop.asked()[-1]
+    assert row.get_attribute("data-qa") is None
+    # Nothing had gathered meanwhile; from now on everything counts again.
+    assert queue(page) == []
+    page.evaluate("vitrine.track('view_item', { product_id: '2' })")
+    eventually(lambda: [event["type"] for event in shop.events()] == ["view_item"], page)
+
+
+def test_events_that_waited_from_before_stay_until_the_look_is_over(
+    page: Page, shop: FakeShop
+) -> None:
+    shop.on_events = lambda body: unavailable("1")
+    url = shop.serve(ROW)
+    page.goto(url)
+    ready(page)
+    page.evaluate("vitrine.track('view_item', { product_id: '2' }); vitrine.flush()")
+    eventually(lambda: len(shop.events()) == 1, page)
+    shop.on_events = accept_all
+    page.goto(f"{url}?vitrine_qa=TOKEN-1")
+    ready(page)
+    page.wait_for_timeout(1500)
+    assert len(queue(page)) == 1
+    page.goto(f"{url}?vitrine_qa=off")
+    eventually(lambda: queue(page) == [], page)
+
+
+def test_a_qa_link_works_for_the_page_where_nothing_may_be_stored(
+    page: Page, shop: FakeShop
+) -> None:
+    page.add_init_script(BLOCK_STORAGE.replace("localStorage", "sessionStorage"))
+    page.goto(f"{shop.serve(ROW)}?vitrine_qa=TOKEN-1")
+    ready(page)
+    assert shop.asked()[0]["qa"] == "TOKEN-1"

@@ -12,6 +12,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from analytics.services.insights_rollups import insights_refresh
 from analytics.services.rollups import rollups_refresh
 from catalog.models import EventType, Product, Shopper, ShopperLink, Store
 from recommender.artifacts.writer import artifact_write
@@ -38,6 +39,12 @@ class Shop:
         base = f"/console/{self.store.slug}"
         return [
             f"{base}/overview/",
+            f"{base}/insights/",
+            f"{base}/insights/by/placement/",
+            f"{base}/insights/by/source/also_viewed/",
+            f"{base}/insights/diversity/",
+            f"{base}/insights/never-shown/",
+            f"{base}/insights/tracking/",
             f"{base}/catalog/",
             f"{base}/catalog/{self.products[0].pk}/",
             f"{base}/catalog/imports/",
@@ -51,6 +58,9 @@ class Shop:
             f"{base}/segments/",
             f"{base}/segments/new/",
             f"{base}/configuration/",
+            f"{base}/experiments/",
+            f"{base}/experiments/groups/",
+            f"{base}/experiments/hold-out/",
             f"{base}/radar/",
             f"{base}/events/",
             f"{base}/models/",
@@ -118,6 +128,7 @@ def furnish(store: Store, *, n_products: int = 6) -> Shop:
     deliver(store, placement, [product.pk for product in products[:3]], at=now)
     deliver(store, placement, [], at=now)
     rollups_refresh(store=store, now=now)
+    insights_refresh(store=store, now=now)
     return Shop(
         store=store,
         products=products,

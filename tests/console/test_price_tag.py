@@ -25,7 +25,7 @@ from recommender.services.recommend import recommend
 from recommender.services.strategies import settings_touch, strategy_version_create
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.strategy import MAX_EXPLORATION
-from recommender.stores.price_tags import price_tag_read
+from recommender.stores.sliced_jobs import job_read
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop, furnish
 
@@ -154,7 +154,7 @@ def test_what_is_left_to_chance_falls_as_it_fell_when_it_was_logged(exploring: S
     assert len(shown) == 4
     job = start(exploring, PlacementEdit(values={"title": "Else"}))
     assert finished(exploring.store, job).comparison is not None
-    packed = price_tag_read(exploring.store.pk, job.token, "state")
+    packed = job_read(exploring.store.pk, "price-tag", job.token, "state")
     assert packed is not None
     assert json.loads(packed)["tally"]["now"]["exposure"] == {
         str(product): n for product, n in shown.items()
@@ -205,7 +205,7 @@ def test_pricing_changes_nothing_that_is_kept(visited: Shop) -> None:
 
 def test_a_price_tag_of_another_store_is_gone(visited: Shop, other_store: Store) -> None:
     tag = start(visited, PlacementEdit(values={"n_products": 1}))
-    assert price_tag_read(visited.store.pk, tag.token, "job") is not None
+    assert job_read(visited.store.pk, "price-tag", tag.token, "job") is not None
     with pytest.raises(PriceTagGone):
         price_tag_continue(store=other_store, token=tag.token)
     with pytest.raises(PriceTagGone):

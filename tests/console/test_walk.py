@@ -14,7 +14,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from catalog.console.access import EDITORS, OWNERS
+from catalog.console.access import EDITORS, OWNERS, TESTERS
 from catalog.models import AuditEntry, Member, Store
 from tests.console.walk_forms import (
     ANSWERED,
@@ -75,6 +75,23 @@ WRITERS: dict[str, frozenset[Any]] = {
     "console-segment-delete": EDITORS,
     "console-configuration-look": EDITORS,
     "console-configuration-apply": EDITORS,
+    "console-experiment-new": TESTERS,
+    "console-experiment-edit": TESTERS,
+    "console-experiment-fields": TESTERS,
+    "console-experiment-delete": TESTERS,
+    "console-experiment-start": TESTERS,
+    "console-experiment-pause": TESTERS,
+    "console-experiment-resume": TESTERS,
+    "console-experiment-ramp": TESTERS,
+    "console-experiment-stop": TESTERS,
+    "console-experiment-decide": TESTERS,
+    "console-experiment-note": TESTERS,
+    "console-experiment-range": TESTERS,
+    "console-experiment-group-new": TESTERS,
+    "console-experiment-group-name": TESTERS,
+    "console-experiment-group-delete": TESTERS,
+    "console-holdout-save": TESTERS,
+    "console-holdout-stop": TESTERS,
     "console-catalog-bulk": EDITORS,
     "console-import-upload": EDITORS,
     "console-import-address": EDITORS,
@@ -100,6 +117,7 @@ ASKING = frozenset(
         "console-preview",
         "console-price-tags",
         "console-campaign-words",
+        "console-experiment-plan",
         "console-import-preview",
         "console-picked",
     }
@@ -114,6 +132,12 @@ READERS: dict[str, frozenset[Any]] = {
     "console-placement-edit": EDITORS,
     "console-strategy-new": EDITORS,
     "console-strategy-edit": EDITORS,
+    "console-experiment-new": TESTERS,
+    "console-experiment-edit": TESTERS,
+    "console-experiment-start": TESTERS,
+    "console-experiment-ramp": TESTERS,
+    "console-experiment-stop": TESTERS,
+    "console-experiment-decide": TESTERS,
     "console-import-new": EDITORS,
     "console-import-columns": EDITORS,
     "console-feed": EDITORS,
@@ -291,9 +315,11 @@ def test_every_address_that_changes_something_says_who_may(ours: World) -> None:
     assert not wrong
 
 
-def test_viewers_and_marketers_change_nothing_and_merchants_no_keys_and_no_people() -> None:
+def test_viewers_change_nothing_marketers_experiments_and_merchants_no_keys_and_no_people() -> None:
     for name, roles in WRITERS.items():
-        assert not roles & {Member.Role.VIEWER, Member.Role.MARKETER}, name
+        assert Member.Role.VIEWER not in roles, name
+        if not name.startswith(("console-experiment-", "console-holdout-")):
+            assert Member.Role.MARKETER not in roles, name
         if any(word in name for word in ("-key", "-member", "-invitation")):
             assert roles == OWNERS, name
 

@@ -46,6 +46,33 @@ def _rule(world: World) -> Form:
     }
 
 
+def _experiment_range(world: World) -> Form:
+    """The one day on which the test of the walk began."""
+    day = world.tests.running.started_at
+    assert day is not None
+    return {"first": f"{day:%Y-%m-%d}", "last": f"{day:%Y-%m-%d}"}
+
+
+def _experiment(world: World) -> Form:
+    """A test of the strategy that everybody has against the store's own."""
+    placement, shown = world.placement, world.shop.placement.strategy_version_id
+    return {
+        "name": "Stolen",
+        "kind": "ab",
+        "placements": [str(placement.pk)],
+        "arm": ["a", "b"],
+        "arm_name-a": "Control",
+        "arm_weight-a": "1",
+        "arm_name-b": "Stolen",
+        "arm_weight-b": "1",
+        f"arm_version-b-{placement.pk}": str(shown),
+        "coverage": "100",
+        "primary_metric": "conversion_rate",
+        "smallest_lift": "5",
+        "planned_days": "14",
+    }
+
+
 def _configuration(world: World) -> bytes:
     """The store's own configuration with its placement under another name."""
     exported = msgspec.json.decode(configuration_export(store=world.store))
@@ -104,6 +131,24 @@ FORMS: dict[str, Callable[[World], Form]] = {
         "file": SimpleUploadedFile("configuration.json", _configuration(world))
     },
     "console-configuration-apply": _configuration_to_apply,
+    "console-experiment-new": _experiment,
+    "console-experiment-edit": _experiment,
+    "console-experiment-plan": _experiment,
+    "console-experiment-fields": lambda world: {**_experiment(world), "change": "add_arm"},
+    "console-experiment-delete": nothing,
+    "console-experiment-start": nothing,
+    "console-experiment-pause": nothing,
+    "console-experiment-resume": nothing,
+    "console-experiment-ramp": lambda _: {"coverage": "50", "weight-a": "1", "weight-b": "1"},
+    "console-experiment-stop": nothing,
+    "console-experiment-decide": lambda _: {"choice": "keep", "reason": "Stolen"},
+    "console-experiment-note": lambda _: {"note": "Stolen"},
+    "console-experiment-range": _experiment_range,
+    "console-experiment-group-new": lambda _: {"name": "Stolen"},
+    "console-experiment-group-name": lambda _: {"name": "Stolen"},
+    "console-experiment-group-delete": nothing,
+    "console-holdout-save": lambda world: {"share": "15", "was": str(world.tests.holdout.pk)},
+    "console-holdout-stop": nothing,
     "console-preview": lambda world: {
         **STRATEGY,
         "preview_placement": world.placement.slug,
@@ -170,6 +215,22 @@ RECORDED: dict[str, str] = {
     "console-segment": "segment.edit",
     "console-segment-delete": "segment.delete",
     "console-configuration-apply": "configuration.import",
+    "console-experiment-new": "experiment.create",
+    "console-experiment-edit": "experiment.edit",
+    "console-experiment-delete": "experiment.delete",
+    "console-experiment-start": "experiment.start",
+    "console-experiment-pause": "experiment.pause",
+    "console-experiment-resume": "experiment.resume",
+    "console-experiment-ramp": "experiment.ramp",
+    "console-experiment-stop": "experiment.stop",
+    "console-experiment-decide": "experiment.decide",
+    "console-experiment-note": "experiment.note",
+    "console-experiment-range": "experiment.range",
+    "console-experiment-group-new": "exclusion_group.create",
+    "console-experiment-group-name": "exclusion_group.rename",
+    "console-experiment-group-delete": "exclusion_group.delete",
+    "console-holdout-save": "holdout.change",
+    "console-holdout-stop": "holdout.stop",
     "console-events-replay": "quarantine.replay",
     "console-weights-save": "event_weights.save",
     "console-retrain": "model.retrain",
@@ -201,6 +262,8 @@ ANSWERED: dict[str, str] = {
     "console-campaign-fields": "Brand",
     "console-campaign-words": "never show",
     "console-configuration-look": "What the file would do",
+    "console-experiment-plan": "Not enough data for a plan",
+    "console-experiment-fields": "Variant C",
     "console-preview": "With your edit",
     "console-price-tags": "Nobody asked for",
     "console-picked": "mug 0",

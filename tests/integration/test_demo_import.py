@@ -14,8 +14,17 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F, Sum
 
-from catalog.demo import importing, source
-from catalog.demo.importing import DemoImported, DemoImportRefused, demo_import, event_id
+from catalog.demo import importing, replaying, source
+from catalog.demo.held_back import (
+    HELD_BACK_DAYS,
+    event_id,
+    held_back_from_s,
+    orders_from,
+    orders_until,
+    visits_of,
+)
+from catalog.demo.importing import DemoImported, DemoImportRefused, demo_import
+from catalog.demo.replaying import NothingImported, ReplayPlan, replay_plan
 from catalog.models import Event, EventType, Member, Product, Shopper, Store, User
 from catalog.services.imports import events_copy, products_copy
 
@@ -24,6 +33,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 N_ORDERS = 400
+N_DAYS_ORDERS = 700  # the first two days of the year
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -52,7 +62,13 @@ def slice_import(
     monkeypatch.setattr(importing, "read_orders", lambda _products, n_orders: first_orders)
 
     def run(**options: object) -> DemoImported:
-        arguments = {"now": NOW, "n_orders": N_ORDERS, "n_connections": 1} | options
+        # The slice is a day long: four weeks before its end there is nothing.
+        arguments = {
+            "now": NOW,
+            "n_orders": N_ORDERS,
+            "n_connections": 1,
+            "held_back_days": 0,
+        } | options
         return demo_import(**arguments)  # type: ignore[arg-type]
 
     return run
@@ -85,6 +101,95 @@ def test_every_order_and_every_cent_of_the_source_arrives(
     total = lines.aggregate(total=Sum("value_minor"))["total"]
     assert total == imported.value_minor == source_cents(first_orders)
     assert set(lines.values_list("type", flat=True)) == {EventType.PURCHASE}
+
+
+# ------------------------------------------------------------------------------ what is held back
+
+
+@pytest.fixture
+def two_days(
+    slice_import: Import,
+    monkeypatch: pytest.MonkeyPatch,
+    products: list[source.SourceProduct],
+) -> source.SourceOrders:
+    """Two days of orders, which import and replay read."""
+    orders = source.read_orders(products, n_orders=N_DAYS_ORDERS)
+    for module in (importing, replaying):
+        monkeypatch.setattr(module, "read_products", lambda: products)
+        monkeypatch.setattr(module, "read_orders", lambda _products, n_orders: orders)
+    return orders
+
+
+def held_back_plan(store: Store) -> ReplayPlan:
+    return replay_plan(store=store, held_back_days=1, n_orders=N_DAYS_ORDERS)
+
+
+def test_the_year_is_what_is_imported_and_what_is_held_back_to_the_cent(
+    products: list[source.SourceProduct],
+) -> None:
+    year = source.read_orders(products)
+    begins_s = held_back_from_s(year)
+    before, after = orders_until(year, begins_s), orders_from(year, begins_s)
+
+    assert (before.n_lines + after.n_lines, after.n_lines) == (1_460_467, 113_541)
+    assert len(before.order_starts()) + len(after.order_starts()) == 155_520
+    assert not set(before.order_id[before.order_starts()]) & set(after.order_id)
+    sums = [int(part.value_minor.sum()) for part in (before, after)]
+    assert sum(sums) == int(year.value_minor.sum()) == source_cents(year) == 459_603_958
+    visits = visits_of(after)
+    assert sum(line.value_minor for visit in visits for line in visit.lines) == sums[1]
+
+
+def test_the_last_four_weeks_begin_at_midnight_on_the_shops_clock(
+    products: list[source.SourceProduct],
+) -> None:
+    year = source.read_orders(products)
+
+    begins = datetime.fromtimestamp(held_back_from_s(year), NEW_YORK)
+    last = datetime.fromtimestamp(int(year.sold_at_s[-1]), NEW_YORK)
+
+    assert (begins.hour, begins.minute, begins.second) == (0, 0, 0)
+    assert (last.date() - begins.date()).days + 1 == HELD_BACK_DAYS == 28
+
+
+def test_what_is_held_back_is_nowhere_before_it_is_played(
+    two_days: source.SourceOrders, slice_import: Import
+) -> None:
+    imported = slice_import(held_back_days=1, n_orders=N_DAYS_ORDERS)
+    plan = held_back_plan(imported.store)
+
+    assert imported.n_orders_held_back == len(plan.visits) == plan.n_wanted > 100
+    assert imported.n_orders + imported.n_orders_held_back == N_DAYS_ORDERS
+    cents = imported.value_minor + imported.value_minor_held_back
+    assert cents == source_cents(two_days)
+    lines = Event.objects.filter(store=imported.store)
+    assert lines.latest("occurred_at").occurred_at < plan.from_at
+    held_back = {visit.order_id for visit in plan.visits}
+    assert not lines.filter(order_id__in=held_back).exists()
+    assert plan.from_at.timestamp() <= plan.visits[0].bought_at_s
+    assert plan.visits[-1].bought_at_s == plan.until_at.timestamp()
+    assert timedelta(0) <= NOW - plan.until_at < timedelta(days=7, hours=1)
+
+
+def test_what_an_earlier_import_brought_is_not_played_a_second_time(
+    two_days: source.SourceOrders, slice_import: Import
+) -> None:
+    store = slice_import(n_orders=N_DAYS_ORDERS).store
+
+    plan = held_back_plan(store)
+
+    assert (plan.visits, plan.n_wanted, plan.n_played) == ([], 0, 0)
+    assert plan.n_visits > 100
+
+
+def test_without_an_import_there_is_nothing_to_play(
+    two_days: source.SourceOrders, store: Store
+) -> None:
+    with pytest.raises(NothingImported):
+        held_back_plan(store)
+
+
+# ---------------------------------------------------------------------------------- what is stored
 
 
 def test_an_order_is_one_event_with_numbered_lines(slice_import: Import) -> None:

@@ -383,6 +383,75 @@ def test_what_never_starts_ends_it_with_the_log(supervised: Path) -> None:
     assert output.rstrip().endswith("no")
 
 
+WITH_AN_END = """
+import signal, sys
+from pathlib import Path
+from recommender.config.programs import Program
+from recommender.config.supervisor import Supervisor
+data_dir, code = Path(sys.argv[1]), sys.argv[2]
+stop = [(signal.SIGTERM, 5.0)]
+log = data_dir / "ends.txt"
+steady = ("import signal, sys, time, pathlib; at_end = pathlib.Path(sys.argv[1]);"
+          "signal.signal(15, lambda *_: (at_end.open('a').write('steady '), sys.exit()));"
+          "print('here', flush=True); time.sleep(60)")
+programs = [
+    Program("steady", [sys.executable, "-c", steady, str(log)], 36, stop),
+    Program("errand", [sys.executable, "-c", code, str(log)], 36, stop, waits=True, once=True),
+]
+def ready(): return "here" in (data_dir / "logs" / "steady.log").read_text()
+supervisor = Supervisor(programs, data_dir=data_dir, environ={})
+def every_second():
+    if supervisor._running[1].child is None and supervisor._running[1].started_at:
+        print("over", flush=True)
+sys.exit(supervisor.run(ready=ready, on_ready=lambda: print("ready", flush=True), every_second=every_second))
+"""
+
+
+def with_an_end(data_dir: Path, code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WITH_AN_END, str(data_dir), code],
+        cwd=PROJECT_DIR,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("print('done')", []),
+        ("import sys; sys.exit('no bread')", ["errand ended unexpectedly", "no bread"]),
+    ],
+)
+def test_what_has_an_end_is_not_started_again(supervised: Path, code: str, said: list[str]) -> None:
+    supervisor = with_an_end(supervised, code)
+    assert supervisor.stdout is not None
+    lines = iter(supervisor.stdout.readline, "")
+    told = "".join(line for line in iter(lambda: next(lines), "over\n"))
+    assert all(words in told for words in ("ready", *said))
+    assert len(children_of(supervisor.pid)) == 1
+    supervisor.terminate()
+    assert supervisor.wait(timeout=15) == 0
+    supervisor.stdout.close()
+    assert len((supervised / "logs" / "errand.log").read_text().splitlines()) == 1
+
+
+def test_what_has_an_end_is_stopped_before_what_it_needs(supervised: Path) -> None:
+    code = (
+        "import signal, sys, time, pathlib; at_end = pathlib.Path(sys.argv[1]);"
+        "signal.signal(15, lambda *_: (at_end.open('a').write('errand '), sys.exit()));"
+        "print('here', flush=True); time.sleep(60)"
+    )
+    supervisor = with_an_end(supervised, code)
+    errand = supervised / "logs" / "errand.log"
+    assert wait_for(lambda: errand.exists() and "here" in errand.read_text(), 15)
+    supervisor.terminate()
+    assert supervisor.wait(timeout=15) == 0
+    assert supervisor.stdout is not None
+    supervisor.stdout.close()
+    assert (supervised / "ends.txt").read_text() == "errand steady "
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_no_process_outlives_a_killed_supervisor(supervised: Path) -> None:
     supervisor = supervise(supervised, 2)

@@ -29,7 +29,7 @@ from recommender.services.preview import (
 )
 from recommender.services.training.execution import run_execute
 from recommender.services.training.runs import run_request
-from recommender.serving import pipeline
+from recommender.serving import page_context, pipeline
 from recommender.serving.explanation import CATEGORY
 from recommender.serving.pipeline import recommend_placement
 from recommender.serving.placement import ServingPlacement
@@ -104,7 +104,7 @@ def ask_of(store: Store, slug: str, document: dict[str, Any], who: Who, **more: 
     runtime, placement = edit_apply(
         store=store,
         runtime=runtime,
-        placement=replace(placement, experiment=None),
+        placement=placement.outside(),
         edit=StrategyEdit(document=document),
     )
     return Ask(runtime, placement, who, **more)
@@ -179,7 +179,7 @@ def _eligible(ask: Ask, row: int, told: dict[str, Any], patch: pytest.MonkeyPatc
         ask = with_document(ask, category="any")
     if causes:
         patch.setattr(
-            pipeline,
+            page_context,
             "without_rows",
             lambda mask, rows: without_rows(mask, [each for each in rows if each != row]),
         )

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
+from catalog.demo.held_back import HELD_BACK_DAYS
 from catalog.demo.importing import (
     MEMBER_EMAIL,
     MEMBER_PASSWORD,
@@ -29,6 +30,11 @@ class Command(BaseCommand):
             "--keep-dates",
             action="store_true",
             help="leave the orders in 2017 instead of moving the last one into this week",
+        )
+        parser.add_argument(
+            "--whole-year",
+            action="store_true",
+            help="import the last four weeks too, which `manage.py replay` would play otherwise",
         )
         parser.add_argument(
             "--store-slug", default=STORE_SLUG, help="name of the store in addresses"
@@ -58,6 +64,7 @@ class Command(BaseCommand):
                     email=options["email"],
                     password=options["password"],
                     keep_dates=options["keep_dates"],
+                    held_back_days=0 if options["whole_year"] else HELD_BACK_DAYS,
                     progress=progress,
                 )
             except (DemoSourceMissing, DemoImportRefused, StoreRefused) as error:
@@ -68,12 +75,15 @@ class Command(BaseCommand):
 def _report(imported: DemoImported) -> str:
     products, events = imported.products, imported.events
     moved = f"moved by {imported.weeks_moved} weeks" if imported.weeks_moved else "as in 2017"
+    currency = imported.store.currency
+    kept_back = f"{imported.value_minor_held_back / 100:,.2f} {currency}"
     lines = [
         f"{imported.store.name} ({imported.store.slug}), orders {moved}",
         f"  {products.n_read:,} products: {products.n_new:,} new, {products.n_changed:,} changed",
         f"  {imported.n_shoppers:,} shoppers",
-        f"  {imported.n_orders:,} orders, {imported.value_minor / 100:,.2f} {imported.store.currency}",
+        f"  {imported.n_orders:,} orders, {imported.value_minor / 100:,.2f} {currency}",
         f"  {events.n_read:,} lines: {events.n_stored:,} new, {events.n_duplicate:,} there already",
+        f"  {imported.n_orders_held_back:,} orders of the last weeks, {kept_back}, left to `manage.py replay`",
         f"  {imported.n_lines_dropped:,} lines without goods and money left out",
         *(f"  {seconds:6.1f} s  {step}" for step, seconds in imported.seconds.items()),
         f"  {sum(imported.seconds.values()):6.1f} s",

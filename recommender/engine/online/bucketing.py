@@ -95,3 +95,85 @@ def variant_of(bucket: float, ranges: Sequence[tuple[float, float]]) -> int:
         if start <= bucket < end:
             return variant
     return NOT_IN
+
+
+def ramp_moves(
+    before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
+) -> float:
+    """Share of the participants who see another variant after the ranges have changed.
+
+    With the ranges of `bucket_ranges` it is 0 when only the coverage rises. From weights w to v at
+    full coverage the borders between neighbours move, so that at least Σ|w - v|/2 of all change the
+    variant: with two variants exactly that, which no hashing can do with fewer; with more variants
+    somebody may be pushed over several borders, unless first and last take from each other.
+
+    Parameters
+    ----------
+    before, after : n pairs (start, end), ascending, not overlapping
+        Ranges of the same variants.
+
+    Returns
+    -------
+    float in 0..1
+        Those who fall out altogether are not in it (`ramp_leaves`); 0 if nobody took part.
+
+    Examples
+    --------
+    >>> ramp_moves(bucket_ranges([1, 1], .2), bucket_ranges([1, 1], 1.0))
+    0.0
+    >>> ramp_moves(bucket_ranges([.5, .5], 1.0), bucket_ranges([.9, .1], 1.0))
+    0.4
+    """
+    stay = sum(_overlap(a, b) for a, b in zip(before, after, strict=True))
+    within = sum(_overlap(a, b) for a in before for b in after)
+    # Borders are sums of shares: they differ from each other in the last digits.
+    return abs(round((within - stay) / _size(before), 9)) if _size(before) else 0.0
+
+
+def ramp_leaves(
+    before: Sequence[tuple[float, float]], after: Sequence[tuple[float, float]]
+) -> float:
+    """Share of the participants who take no part any more; parameters as in `ramp_moves`.
+
+    Examples
+    --------
+    >>> ramp_leaves(bucket_ranges([1, 1], 1.0), bucket_ranges([1, 1], .25))
+    0.75
+    """
+    within = sum(_overlap(a, b) for a in before for b in after)
+    return abs(round(1 - within / _size(before), 9)) if _size(before) else 0.0
+
+
+def free_range_start(taken: Sequence[tuple[float, float]], share: float) -> float | None:
+    """Where a range of this size fits between those that are taken, as far left as possible.
+
+    Parameters
+    ----------
+    taken : n pairs (start, end), any order, within 0..1
+    share : float, above 0, at most 1
+
+    Returns
+    -------
+    float | None
+        In steps of a bucket; None: there is no gap of this size.
+
+    Examples
+    --------
+    >>> free_range_start([(0.0, .25), (.5, 1.0)], .25), free_range_start([(0.0, .25)], .8)
+    (0.25, None)
+    """
+    wanted = round(share * N_BUCKETS)
+    start = 0
+    for low, high in sorted((round(a * N_BUCKETS), round(b * N_BUCKETS)) for a, b in taken):
+        if low - start >= wanted:
+            break
+        start = max(start, high)
+    return start / N_BUCKETS if start + wanted <= N_BUCKETS else None
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
+
+
+def _size(ranges: Sequence[tuple[float, float]]) -> float:
+    return sum(end - start for start, end in ranges)

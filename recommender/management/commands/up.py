@@ -27,12 +27,12 @@ from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from catalog.models import Member, Store, User
+from catalog.selectors.demo_replays import replay_is_done
 from catalog.services.stores import StoreRefused, store_create
 from recommender.config import embedded, ports, programs
 from recommender.config.embedded import FolderLock
 from recommender.config.embedded.process import die_with_parent
 from recommender.config.env import (
-    EVERY_INTERFACE,
     PROJECT_DIR,
     Environment,
     OperatorError,
@@ -50,6 +50,9 @@ SHOP_PATH = "/shop/"
 CONSOLE_PATH = "/console/"
 DEMO_STORE = "demo"
 DEMO_EMAIL = "demo@example.com"
+# Of the households: their visits of four weeks are played within two minutes or three, beside an
+# ordinary use. All of them takes `manage.py replay`.
+DEMO_SHARE = 0.25
 DEMO_PASSWORD = "demo-vitrine"  # noqa: S105  (shown on screen at every start of the demo)
 BUSY = "Vitrine already runs from this folder ({holder}). Stop it there with Ctrl-C, or set VITRINE_DATA_DIR."
 
@@ -84,12 +87,15 @@ class Command(BaseCommand):
         migrate()
         collect_static(env.data_dir)
         figures = prepare_demo(env) if demo else None
+        plays = demo and not replay_is_done(store=demo_store(), share=DEMO_SHARE)
         if not demo or env.admin_email:
             ensure_first_member(env)
         connection.close()
         started = [programs.web(env)]
         if work:
             started += [programs.beat(env), programs.worker(env), programs.trainer(env)]
+        if plays:
+            started.append(programs.replay(env, store=DEMO_STORE, share=DEMO_SHARE))
         supervisor = Supervisor(
             started,
             data_dir=env.data_dir,
@@ -101,11 +107,13 @@ class Command(BaseCommand):
 
         def on_ready() -> None:
             waiting.close()
-            self._say(welcome(env, demo=demo, figures=figures))
+            self._say(welcome(env, demo=demo, figures=figures, plays=plays))
 
         def ready() -> bool:
             waiting.tick()
-            return ports.answers(_connectable(env.host), env.port, host_header=_host_header(env))
+            return ports.answers(
+                ports.connectable(env.host), env.port, host_header=ports.host_header(env)
+            )
 
         def revive() -> None:
             try:
@@ -207,7 +215,7 @@ def prepare_demo(env: Environment) -> Figures | None:
         ["--store-slug", DEMO_STORE, "--email", DEMO_EMAIL, "--password", DEMO_PASSWORD],
         done=Store.objects.filter(slug=DEMO_STORE).exists,
     )
-    store_recipes_install(store=Store.objects.get(slug=DEMO_STORE))
+    store_recipes_install(store=demo_store())
     trained = _once(
         env,
         "train",
@@ -220,6 +228,10 @@ def prepare_demo(env: Environment) -> Figures | None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return Figures(time.monotonic() - started, peak * unit)
+
+
+def demo_store() -> Store:
+    return Store.objects.get(slug=DEMO_STORE)
 
 
 def _once(
@@ -317,7 +329,7 @@ def _ask_password(email: str) -> str:
 # ---------------------------------------------------------------------------------------------- addresses
 
 
-def welcome(env: Environment, *, demo: bool, figures: Figures | None) -> str:
+def welcome(env: Environment, *, demo: bool, figures: Figures | None, plays: bool = False) -> str:
     """The box with the addresses."""
     rows = []
     if demo:
@@ -326,6 +338,8 @@ def welcome(env: Environment, *, demo: bool, figures: Figures | None) -> str:
     if demo:
         rows.append(("Log in as", f"{DEMO_EMAIL}  password  {DEMO_PASSWORD}"))
     rows += [("Data", str(env.data_dir)), ("Stop", "Ctrl-C")]
+    if plays:
+        rows.append(("Traffic", "visits of the last four weeks are replayed now, see the console"))
     if figures:
         rows.append(
             (
@@ -350,15 +364,6 @@ def _gib(count: int) -> str:
 
 def _is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
-
-
-def _connectable(host: str) -> str:
-    return "127.0.0.1" if host in EVERY_INTERFACE else host
-
-
-def _host_header(env: Environment) -> str:
-    named = [name for name in env.allowed_hosts if name != "*" and not name.startswith(".")]
-    return named[0] if named else "localhost"
 
 
 def _environment(host: str | None, port: int | None) -> Environment:

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import analytics.charts.findings
+import analytics.charts.marks
 import analytics.metrics.changes
 import analytics.metrics.periods
 import analytics.metrics.rates
+import analytics.metrics.tracking
 import catalog.durations
 import catalog.money
 from analytics.metrics.changes import change
@@ -28,7 +30,9 @@ TODAY = date(2026, 11, 22)
         analytics.metrics.changes,
         analytics.metrics.periods,
         analytics.metrics.rates,
+        analytics.metrics.tracking,
         analytics.charts.findings,
+        analytics.charts.marks,
         catalog.durations,
         catalog.money,
     ],

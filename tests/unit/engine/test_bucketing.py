@@ -15,6 +15,9 @@ from recommender.engine.online.bucketing import (
     bucket_of,
     bucket_ranges,
     fnv1a_32,
+    free_range_start,
+    ramp_leaves,
+    ramp_moves,
     variant_of,
 )
 
@@ -91,3 +94,66 @@ def test_buckets_are_uniform_and_experiments_independent() -> None:
 def test_impossible_weights_and_coverage_are_refused(weights: list[float], coverage: float) -> None:
     with pytest.raises(InvalidInputError):
         bucket_ranges(weights, coverage)
+
+
+WEIGHTS = st.lists(st.floats(0.01, 10), min_size=3, max_size=3)
+
+
+@given(before=WEIGHTS, after=WEIGHTS, less=st.floats(0.05, 1), more=st.floats(0.05, 1))
+def test_who_moves_and_who_leaves_is_what_bucket_by_bucket_is_seen(
+    before: list[float], after: list[float], less: float, more: float
+) -> None:
+    old, new = bucket_ranges(before, less), bucket_ranges(after, more)
+    buckets = [n / 1_000 for n in range(1_000)]
+    pairs = [(variant_of(n, old), variant_of(n, new)) for n in buckets]
+    taking_part = [pair for pair in pairs if pair[0] != NOT_IN]
+    moved = sum(a != b and b != NOT_IN for a, b in taking_part) / 1_000
+    left = sum(b == NOT_IN for _, b in taking_part) / 1_000
+    # Each of at most nine pieces is off by a bucket at either end.
+    assert ramp_moves(old, new) * less == pytest.approx(moved, abs=0.02)
+    assert ramp_leaves(old, new) * less == pytest.approx(left, abs=0.02)
+
+
+@given(weights=WEIGHTS, less=st.floats(0.01, 1), more=st.floats(0.01, 1))
+def test_more_coverage_is_said_to_move_nobody(
+    weights: list[float], less: float, more: float
+) -> None:
+    less, more = sorted((less, more))
+    old, new = bucket_ranges(weights, less), bucket_ranges(weights, more)
+    assert ramp_moves(old, new) == 0.0
+    assert ramp_leaves(old, new) == pytest.approx(0.0, abs=1e-8)
+
+
+def test_nobody_moves_where_nobody_took_part() -> None:
+    nobody, all_of_them = bucket_ranges([1, 1], 0.0), bucket_ranges([1, 1], 1.0)
+    assert (ramp_moves(nobody, all_of_them), ramp_leaves(nobody, all_of_them)) == (0.0, 0.0)
+
+
+@given(st.lists(st.integers(1, 6_000), min_size=1, max_size=8))
+def test_ranges_of_a_group_never_overlap_and_use_all_there_is(sizes: list[int]) -> None:
+    taken: list[tuple[float, float]] = []
+    for size in sizes:
+        share = size / 10_000
+        start = free_range_start(taken, share)
+        used = sum(round((high - low) * 10_000) for low, high in taken)
+        # They are put side by side, so what is free is one gap.
+        assert (start is None) == (used + size > 10_000)
+        if start is not None:
+            assert all(start >= high or start + share <= low + 1e-9 for low, high in taken)
+            taken.append((start, round(start + share, 4)))
+
+
+@pytest.mark.parametrize(
+    ("taken", "share", "start"),
+    [
+        ([], 1.0, 0.0),
+        ([(0.5, 1.0)], 0.5, 0.0),
+        ([(0.5, 1.0)], 0.5001, None),
+        ([(0.7, 0.9), (0.0, 0.3)], 0.4, 0.3),
+        ([(0.0, 1.0)], 0.0001, None),
+    ],
+)
+def test_a_range_goes_into_the_first_gap_that_is_large_enough(
+    taken: list[tuple[float, float]], share: float, start: float | None
+) -> None:
+    assert free_range_start(taken, share) == start

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analytics.stats.answers import InvalidInputError, NotEnoughData, Reason
-from analytics.stats.decision import Comparison, Moment, Rule, Verdict, advise, decide
+from analytics.stats.answers import InvalidInputError, Moment, NotEnoughData, Reason
+from analytics.stats.decision import Comparison, Rule, Verdict, advise, decide
 from analytics.stats.effects import Effect, measure_effect, welch_test
 from analytics.stats.guardrails import Guardrail
 from analytics.stats.health import sample_ratio

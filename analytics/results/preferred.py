@@ -1,0 +1,46 @@
+"""Interleaving: whose products the same shoppers chose."""
+
+from __future__ import annotations
+
+from analytics.results import words
+from analytics.results.document import Preferred
+from analytics.results.facts import Facts
+from analytics.stats.answers import NotEnoughData
+from analytics.stats.interleaving import preference_of, votes_of
+
+# Of the sign test, at the planned end and after it.
+ALPHA = 0.05
+
+
+def preferred(facts: Facts) -> Preferred | None:
+    """The vote; None if the experiment isn't an interleaving.
+
+    `preference` is above 0 if arm 0 is preferred (variant a).
+    """
+    if facts.plan.kind != "interleaving" or len(facts.arms) < 2:
+        return None
+    first, second = facts.arms[:2]
+    votes = votes_of(facts.votes.credits if facts.votes else ())
+    answer = preference_of(votes)
+    cast = (
+        f"{words.shoppers(votes.n_first)} clicked more on products of {first.name},"
+        f" {votes.n_second:,} on products of {second.name}, {votes.n_ties:,} on both alike"
+    )
+    if isinstance(answer, NotEnoughData):
+        sentence = f"Not enough data: {answer.words}. {cast}."
+    elif answer.p_value > ALPHA:
+        sentence = f"No preference is certain: {cast} ({words.p_words(answer.p_value)})."
+    else:
+        winner = first.name if answer.share > 0 else second.name
+        sentence = f"Shoppers prefer {winner}: {cast} ({words.p_words(answer.p_value)})."
+    return Preferred(
+        variant_a=first.variant_id,
+        variant_b=second.variant_id,
+        wins_a=votes.n_first,
+        wins_b=votes.n_second,
+        ties=votes.n_ties,
+        preference=None if isinstance(answer, NotEnoughData) else answer.share,
+        p_value=None if isinstance(answer, NotEnoughData) else answer.p_value,
+        sentence=sentence,
+        missing=answer.words if isinstance(answer, NotEnoughData) else None,
+    )

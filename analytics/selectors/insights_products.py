@@ -1,0 +1,305 @@
+"""Which products recommendations show and sell, and which they never show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db import connection
+from django.db.models import Q
+
+from analytics.metrics.concentration import gini
+from analytics.metrics.periods import Period
+from catalog.models import Product, Store
+from catalog.models.products import CATEGORY_SEPARATOR
+
+PER_PAGE = 50
+# Beyond so many pages nobody leafs; the export has them all.
+MAX_PAGES = 100
+# In days; None is whatever is older.
+AGES: tuple[int | None, ...] = (30, 90, 365, None)
+
+# What can be shown at all: the same that serving calls eligible before it knows the shopper.
+_SHOWABLE = """
+  p.store_id = %(store)s AND p.deleted_at IS NULL AND NOT p.hidden AND p.price_minor > 0
+  AND p.availability <> 'out_of_stock' AND (p.stock_count IS NULL OR p.stock_count > 0)
+"""
+
+# Whole months from their sums, the days at either end by themselves.
+_PRODUCTS = """
+  SELECT product_id, sum(n_shown)::bigint AS n_shown, sum(n_clicks)::bigint AS n_clicks
+  FROM (
+    SELECT product_id, n_shown, n_clicks FROM analytics_productmonth
+    WHERE store_id = %(store)s AND month >= %(first_month)s AND month < %(end_month)s
+    UNION ALL
+    SELECT product_id, n_shown, n_clicks FROM analytics_productday
+    WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
+      AND (day < %(first_month)s OR day >= %(end_month)s)
+  ) AS parts
+  GROUP BY product_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFigures:
+    """A product with what recommendations did with it; `title` None: not in the catalog any more."""
+
+    product_id: int
+    external_id: str | None
+    title: str | None
+    category_path: str
+    n_shown: int
+    n_clicks: int
+    n_orders: int
+    n_units: int
+    revenue_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """How many products of a group were never shown.
+
+    Attributes
+    ----------
+    stock_minor
+        Of those never shown: stock count times price; None if no stock count is known.
+    n_stock_known
+        Of those never shown.
+    """
+
+    key: Any
+    n: int
+    n_unseen: int
+    stock_minor: int | None
+    n_stock_known: int
+
+    @property
+    def unseen_rate(self) -> float | None:
+        return self.n_unseen / self.n if self.n else None
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenProduct:
+    """A product that was never shown; `since` is when it came into the catalog."""
+
+    product_id: int
+    external_id: str
+    title: str
+    category_path: str
+    since: datetime
+    price_minor: int
+    stock_count: int | None
+    stock_minor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenSummary:
+    """Over the products that can be shown: all, by top category, by age."""
+
+    total: Unseen
+    by_category: list[Unseen]
+    by_age: list[Unseen]
+
+
+def n_showable(*, store: Store) -> int:
+    """How many products of the catalog can be shown at all. One query."""
+    return (
+        Product.objects.filter(store=store, deleted_at=None, hidden=False, price_minor__gt=0)
+        .exclude(availability=Product.Availability.OUT_OF_STOCK)
+        .filter(Q(stock_count=None) | Q(stock_count__gt=0))
+        .count()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogReach:
+    """How much of the catalog a period has shown; `coverage` and `gini` are None if nothing."""
+
+    n_shown: int
+    n_catalog: int
+    gini: float | None
+
+    @property
+    def coverage(self) -> float | None:
+        return self.n_shown / self.n_catalog if self.n_shown else None
+
+
+def catalog_reach(*, store: Store, period: Period) -> CatalogReach:
+    """Of the catalog as it is now. Two queries."""
+    counts = shown_counts(store=store, period=period)
+    n_catalog = max(n_showable(store=store), len(counts))
+    return CatalogReach(
+        len(counts), n_catalog, concentration(counts, n_catalog) if len(counts) else None
+    )
+
+
+def concentration(counts: npt.NDArray[np.int64], n_catalog: int) -> float:
+    """Gini of the shown products' counts and the zeros of those never shown."""
+    return gini(np.concatenate([counts, np.zeros(max(n_catalog - len(counts), 0), np.int64)]))
+
+
+def shown_counts(*, store: Store, period: Period) -> npt.NDArray[np.int64]:
+    """How often each product that was shown was, in no order. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT coalesce(array_agg(n_shown), '{{}}') FROM ({_PRODUCTS}) AS products"
+            " WHERE n_shown > 0",
+            _months(store, period),
+        )
+        return np.array(cursor.fetchone()[0], np.int64)
+
+
+def top_products(*, store: Store, period: Period, limit: int) -> list[ProductFigures]:
+    """Those that brought most revenue from recommendations, then those clicked most. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH products AS ({_PRODUCTS}), sold AS (
+              SELECT product_id, count(DISTINCT (day, order_key)) AS n_orders,
+                sum(quantity)::bigint AS n_units, sum(revenue_minor)::bigint AS revenue_minor
+              FROM analytics_attributedline
+              WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
+              GROUP BY product_id
+            ), best AS (
+              SELECT product_id, coalesce(n_shown, 0) AS n_shown, coalesce(n_clicks, 0) AS n_clicks,
+                coalesce(n_orders, 0) AS n_orders, coalesce(n_units, 0) AS n_units,
+                coalesce(revenue_minor, 0) AS revenue_minor
+              FROM products FULL JOIN sold USING (product_id)
+              WHERE coalesce(n_clicks, 0) > 0 OR n_orders > 0
+              ORDER BY coalesce(revenue_minor, 0) DESC, n_clicks DESC NULLS LAST, product_id
+              LIMIT %(limit)s
+            )
+            SELECT b.product_id, p.external_id, p.title, coalesce(p.category_path, ''), b.n_shown,
+              b.n_clicks, b.n_orders, b.n_units, b.revenue_minor
+            FROM best b LEFT JOIN catalog_product p
+              ON p.id = b.product_id AND p.store_id = %(store)s
+            ORDER BY b.revenue_minor DESC, b.n_clicks DESC, b.product_id
+            """,
+            {**_months(store, period), "limit": limit},
+        )
+        return [ProductFigures(*row) for row in cursor.fetchall()]
+
+
+_CATEGORY = f"split_part(p.category_path, '{CATEGORY_SEPARATOR}', 1)"
+_SINCE = "coalesce(p.published_at, p.created_at)"
+_AGE = f"""CASE
+  WHEN {_SINCE} >= %(today)s::date - 30 THEN 30 WHEN {_SINCE} >= %(today)s::date - 90 THEN 90
+  WHEN {_SINCE} >= %(today)s::date - 365 THEN 365 END"""
+
+
+def unseen_summary(*, store: Store, period: Period, today: date) -> UnseenSummary:
+    """How much of what can be shown never was, in all, by category and by age. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH shown AS MATERIALIZED (
+              SELECT product_id FROM ({_PRODUCTS}) AS products WHERE n_shown > 0
+            ), products AS (
+              SELECT {_CATEGORY} AS category, {_AGE} AS age, shown.product_id IS NULL AS unseen,
+                p.stock_count, p.stock_count * p.price_minor AS stock_minor
+              FROM catalog_product p LEFT JOIN shown ON shown.product_id = p.id
+              WHERE {_SHOWABLE}
+            )
+            SELECT GROUPING(category, age), category, age, count(*), count(*) FILTER (WHERE unseen),
+              (sum(stock_minor) FILTER (WHERE unseen))::bigint,
+              count(stock_count) FILTER (WHERE unseen)
+            FROM products GROUP BY GROUPING SETS ((), (category), (age))
+            """,
+            {**_months(store, period), "today": today},
+        )
+        rows = cursor.fetchall()
+    by_age = {row[2]: Unseen(row[2], *row[3:]) for row in rows if row[0] == 2}
+    total = next(Unseen(None, *row[3:]) for row in rows if row[0] == 3)
+    return UnseenSummary(
+        total=total,
+        by_category=sorted(
+            (Unseen(row[1], *row[3:]) for row in rows if row[0] == 1),
+            key=lambda each: (-(each.stock_minor or 0), -each.n_unseen, each.key),
+        ),
+        by_age=[by_age[age] for age in AGES if age in by_age],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenFilter:
+    """Of a category's first level (None: all), of an age out of `AGES` (0: all)."""
+
+    category: str | None = None
+    age: int | None = 0
+
+
+_UNSEEN = f"""
+SELECT p.id, p.external_id, p.title, p.category_path, {_SINCE}, p.price_minor, p.stock_count,
+  p.stock_count * p.price_minor
+FROM catalog_product p
+WHERE {_SHOWABLE}
+  AND (%(category)s::text IS NULL OR {_CATEGORY} = %(category)s)
+  AND (%(every_age)s OR {_AGE} IS NOT DISTINCT FROM %(age)s)
+  AND p.id NOT IN (SELECT product_id FROM ({_PRODUCTS}) AS products WHERE n_shown > 0)
+ORDER BY p.stock_count * p.price_minor DESC NULLS LAST, {_SINCE}, p.id
+"""
+
+
+def unseen_page(
+    *, store: Store, period: Period, today: date, wanted: UnseenFilter, number: int
+) -> tuple[list[UnseenProduct], bool]:
+    """A page of them, most stock value first, and whether there is another. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{_UNSEEN} LIMIT %(limit)s OFFSET %(offset)s",
+            {
+                **_unseen_parameters(store, period, today, wanted),
+                "limit": PER_PAGE + 1,
+                "offset": (number - 1) * PER_PAGE,
+            },
+        )
+        rows = [UnseenProduct(*row) for row in cursor.fetchall()]
+    return rows[:PER_PAGE], len(rows) > PER_PAGE and number < MAX_PAGES
+
+
+def unseen_all(
+    *, store: Store, period: Period, today: date, wanted: UnseenFilter
+) -> Iterator[UnseenProduct]:
+    """All of them, a thousand at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSEEN, _unseen_parameters(store, period, today, wanted))
+        while rows := cursor.fetchmany(1000):
+            yield from (UnseenProduct(*row) for row in rows)
+
+
+def _unseen_parameters(
+    store: Store, period: Period, today: date, wanted: UnseenFilter
+) -> dict[str, Any]:
+    return {
+        **_months(store, period),
+        "today": today,
+        "category": wanted.category,
+        "every_age": wanted.age == 0,
+        "age": wanted.age,
+    }
+
+
+def _months(store: Store, period: Period) -> dict[str, Any]:
+    """The period, and the whole months in it: from the first one to before the end one."""
+    first_month = period.first.replace(day=1)
+    if first_month < period.first:
+        first_month = _next_month(first_month)
+    end_month = (period.last + timedelta(days=1)).replace(day=1)
+    if end_month <= first_month:
+        # No whole month: every day by itself.
+        first_month = end_month = period.last + timedelta(days=1)
+    return {
+        "store": store.pk,
+        "first": period.first,
+        "last": period.last,
+        "first_month": first_month,
+        "end_month": end_month,
+    }
+
+
+def _next_month(month: date) -> date:
+    return (month + timedelta(days=32)).replace(day=1)

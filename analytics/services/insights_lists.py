@@ -1,0 +1,247 @@
+"""What the lists of some days were like: how varied, how well known, how much of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from django.db import connection
+
+from analytics.metrics.lists import list_diversity, self_information, starts_of
+from analytics.models import ProductMonth, Reach, RecommendationDay
+from analytics.selectors.content_vectors import ContentVectors, content_vectors
+from analytics.selectors.insights_products import concentration, n_showable
+from catalog.memory import Bounded
+from catalog.models import EventType, Store
+
+Int64Array: TypeAlias = npt.NDArray[np.int64]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+
+# How known a product is: its share of views and sales of this many days before the week of a list.
+KNOWN_FOR_DAYS = 28
+# Today is counted every minute; four weeks of events aren't.
+_KNOWN_FRESH_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Products with views or sales, ids ascending, and the bits of each; `unheard` those of others."""
+
+    product_ids: Int64Array
+    bits: Float64Array
+    unheard: float
+
+    def bits_of(self, product_ids: Int64Array) -> Float64Array:
+        n = len(self.product_ids)
+        if not n:
+            return np.full(len(product_ids), np.nan)
+        places = np.minimum(np.searchsorted(self.product_ids, product_ids), n - 1)
+        return np.where(self.product_ids[places] == product_ids, self.bits[places], self.unheard)
+
+
+_known: Bounded[tuple[int, date, str], Known] = Bounded(64, _KNOWN_FRESH_S)
+
+
+def known_forget() -> None:
+    """Count views and sales anew at the next look: for a rebuild, and for tests."""
+    _known.clear()
+
+
+_LISTS = """
+SELECT (i.delivered_at AT TIME ZONE %(zone)s)::date AS day, i.placement_id, i.strategy_version_id,
+  i.product_ids
+FROM recommender_impression i
+WHERE i.store_id = %(store)s AND i.delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
+  AND i.delivered_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+  AND i.delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
+  AND (i.delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
+  AND cardinality(i.product_ids) > 0
+"""
+
+_KNOWN = f"""
+SELECT product_id, count(*) FROM catalog_event
+WHERE store_id = %(store)s AND NOT is_bot AND product_id IS NOT NULL
+  AND type IN ({EventType.VIEW_ITEM.value}, {EventType.PURCHASE.value})
+  AND occurred_at >= %(first)s::timestamp AT TIME ZONE %(zone)s
+  AND occurred_at < %(until)s::timestamp AT TIME ZONE %(zone)s
+GROUP BY product_id ORDER BY product_id
+"""
+
+
+def lists_measure(*, store: Store, days: list[date]) -> None:
+    """Diversity and novelty of the lists of some days, into their rows, which must be there.
+
+    A list of fewer than two products with content has no diversity; without views or sales before
+    it there is no novelty. Both are then unknown, not zero.
+    """
+    vectors = content_vectors(store=store)
+    for _, week in groupby(days, key=_monday):
+        rows = _measured(store, list(week), vectors)
+        RecommendationDay.objects.bulk_update(
+            rows, ["diversity_sum", "n_diversity", "novelty_sum", "n_novelty"], batch_size=500
+        )
+
+
+def _measured(
+    store: Store, days: list[date], vectors: ContentVectors | None
+) -> list[RecommendationDay]:
+    """The rows of some days of one week with their sums."""
+    keys, lists = _lists(store, days)
+    if not lists:
+        return []
+    slots = np.concatenate(lists)
+    starts = starts_of([len(each) for each in lists])
+    diversity = np.full(len(lists), np.nan)
+    if vectors is not None:
+        diversity = list_diversity(vectors.vectors, vectors.rows_of(slots), starts)
+    bits = _known_before(store, _monday(days[0])).bits_of(slots)
+    rows = {
+        (row.day, row.placement_id, row.strategy_version_id): row
+        for row in RecommendationDay.objects.filter(store=store, day__in=days)
+    }
+    number_of = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    of_list = np.array([number_of[key] for key in keys])
+    diversity_sums, n_diversity = _known_sums(diversity, of_list, len(number_of))
+    of_slot = np.repeat(of_list, np.diff(starts))
+    novelty_sums, n_novelty = _known_sums(bits, of_slot, len(number_of))
+    for key, number in number_of.items():
+        row = rows[key]
+        row.diversity_sum = float(diversity_sums[number])
+        row.n_diversity = int(n_diversity[number])
+        row.novelty_sum, row.n_novelty = float(novelty_sums[number]), int(n_novelty[number])
+    return list(rows.values())
+
+
+def _known_sums(
+    values: Float64Array, groups: Int64Array, n_groups: int
+) -> tuple[Float64Array, Int64Array]:
+    """Sum and number of the known values of each group."""
+    known = ~np.isnan(values)
+    sums = np.bincount(groups[known], weights=values[known], minlength=n_groups)
+    counts = np.bincount(groups[known], minlength=n_groups)
+    return sums.astype(np.float64), counts.astype(np.int64)
+
+
+def _lists(store: Store, days: list[date]) -> tuple[list[tuple[date, int, int]], list[Int64Array]]:
+    keys, lists = [], []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LISTS,
+            {
+                "store": store.pk,
+                "zone": store.time_zone,
+                "days": days,
+                "first": min(days),
+                "last": max(days),
+            },
+        )
+        for day, placement_id, strategy_version_id, product_ids in cursor.fetchall():
+            keys.append((day, placement_id, strategy_version_id))
+            lists.append(np.array(product_ids, np.int64))
+    return keys, lists
+
+
+def _known_before(store: Store, monday: date) -> Known:
+    key = (store.pk, monday, store.time_zone)
+    found = _known.get(key)
+    if found is not None:
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _KNOWN,
+            {
+                "store": store.pk,
+                "zone": store.time_zone,
+                "first": monday - timedelta(days=KNOWN_FOR_DAYS),
+                "until": monday,
+            },
+        )
+        rows = np.array(cursor.fetchall(), np.int64).reshape(-1, 2)
+    counts = rows[:, 1]
+    # A product nobody saw counts as one seen once: the most surprising that can be known of.
+    unheard = float(np.log2(counts.sum())) if len(counts) else float("nan")
+    found = Known(rows[:, 0], self_information(counts), unheard)
+    _known.put(key, found)
+    return found
+
+
+# ------------------------------------------------------------------------------------- the catalog
+
+
+_SUM_MONTHS = """
+INSERT INTO analytics_productmonth (store_id, month, product_id, n_shown, n_clicks)
+SELECT store_id, date_trunc('month', day)::date, product_id, sum(n_shown), sum(n_clicks)
+FROM analytics_productday
+WHERE store_id = %(store)s AND date_trunc('month', day)::date = ANY(%(months)s)
+  AND day BETWEEN %(first)s AND (%(last)s::date + interval '1 month')::date
+GROUP BY 1, 2, 3
+"""
+
+_SHOWN = """
+SELECT first, array_agg(n)
+FROM (
+  SELECT date_trunc(%(step)s, day)::date AS first, product_id, sum(n_shown)::bigint AS n
+  FROM analytics_productday
+  WHERE store_id = %(store)s AND date_trunc(%(step)s, day)::date = ANY(%(firsts)s) AND n_shown > 0
+    AND day BETWEEN %(from)s AND %(to)s
+  GROUP BY 1, 2
+) AS products
+GROUP BY first
+"""
+
+
+def reach_measure(*, store: Store, days: list[date]) -> None:
+    """Sum the months, and count again how much of the catalog the days and weeks have shown."""
+    if not days:
+        return
+    months = sorted({day.replace(day=1) for day in days})
+    ProductMonth.objects.filter(store=store, month__in=months).delete()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SUM_MONTHS,
+            {"store": store.pk, "months": months, "first": months[0], "last": months[-1]},
+        )
+    n_catalog = n_showable(store=store)
+    for step, firsts, width in (
+        (Reach.Step.DAY, days, 1),
+        (Reach.Step.WEEK, sorted({_monday(day) for day in days}), 7),
+    ):
+        Reach.objects.filter(store=store, step=step, first__in=firsts).delete()
+        Reach.objects.bulk_create(
+            Reach(
+                store=store,
+                step=step,
+                first=first,
+                n_shown=len(counts),
+                n_catalog=max(n_catalog, len(counts)),
+                gini=concentration(counts, n_catalog),
+            )
+            for first, counts in _shown(store, step, firsts, width)
+        )
+
+
+def _shown(
+    store: Store, step: str, firsts: list[date], width: int
+) -> Iterator[tuple[date, Int64Array]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SHOWN,
+            {
+                "store": store.pk,
+                "step": step,
+                "firsts": firsts,
+                "from": firsts[0],
+                "to": firsts[-1] + timedelta(days=width - 1),
+            },
+        )
+        for first, counts in cursor.fetchall():
+            yield first, np.array(counts, np.int64)
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
