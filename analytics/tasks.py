@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-import structlog
 from celery import shared_task
-from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from analytics.models import ExperimentSnapshot
@@ -14,22 +11,10 @@ from analytics.services.insights_rollups import insights_refresh
 from analytics.services.rollups import rollups_refresh
 from analytics.services.snapshots import snapshot_range_compute, snapshot_refresh
 from catalog.models import Store
-from recommender.artifacts.manifest import ArtifactError
 from recommender.models import Experiment
 
-log = structlog.get_logger(__name__)
-
-# What can go wrong with one experiment and is no reason to leave the others alone.
-_ONE_EXPERIMENT = (
-    DatabaseError,
-    InterfaceError,
-    ArtifactError,
-    ArithmeticError,
-    LookupError,
-    TypeError,
-    ValueError,
-    msgspec.MsgspecError,
-)
+# The next look comes five minutes later.
+LOOK_EXPIRES_S = 290
 
 
 @shared_task
@@ -48,20 +33,18 @@ def learn_bandit_weights() -> None:
 
 @shared_task
 def refresh_experiments() -> None:
-    """Look at every experiment that was started, of every store."""
-    started = Experiment.objects.exclude(started_at=None).select_related("store").order_by("pk")
-    for experiment in started:
-        try:
-            snapshot_refresh(experiment=experiment, now=timezone.now())
-        except _ONE_EXPERIMENT:
-            log.exception("results failed", experiment_id=experiment.pk)
+    """Have every experiment that was started looked at, each by a task of its own."""
+    for pk in (
+        Experiment.objects.exclude(started_at=None).order_by("pk").values_list("pk", flat=True)
+    ):
+        refresh_experiment.apply_async((pk,), expires=LOOK_EXPIRES_S)
 
 
 @shared_task
 def refresh_experiment(experiment_id: int) -> None:
     """Look at one experiment: it was started, changed or stopped just now."""
-    experiment = Experiment.objects.select_related("store").get(pk=experiment_id)
-    if experiment.started_at is not None:
+    experiments = Experiment.objects.filter(pk=experiment_id).exclude(started_at=None)
+    for experiment in experiments.select_related("store"):
         snapshot_refresh(experiment=experiment, now=timezone.now())
 
 

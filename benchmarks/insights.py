@@ -32,8 +32,10 @@ INSERT INTO recommender_impression (
   store_id, recommendation_id, delivered_on, delivered_at, placement_id, strategy_version_id,
   shopper_external_id, product_ids, sources, propensities, fallback, took_us
 )
-SELECT %(store)s, gen_random_uuid(), (at AT TIME ZONE 'UTC')::date, at, placement.id,
-  placement.strategy_version_id, shopper.external_id,
+SELECT %(store)s, gen_random_uuid(), (at AT TIME ZONE 'UTC')::date, at,
+  (%(placements)s::bigint[])[1 + i %% cardinality(%(placements)s::bigint[])],
+  (%(versions)s::bigint[])[1 + i %% cardinality(%(versions)s::bigint[])],
+  (%(shoppers)s::text[])[1 + (i::bigint * 7919) %% cardinality(%(shoppers)s::text[])],
   (SELECT array_agg((%(products)s::bigint[])[
      1 + (floor(power(random(), 2) * cardinality(%(products)s::bigint[])))::int])
    FROM generate_series(1, 8) WHERE i > 0),
@@ -44,12 +46,6 @@ FROM (
   SELECT i, date_trunc('milliseconds', %(end)s::timestamptz - random() * interval '365 days') AS at
   FROM generate_series(1, %(impressions)s) AS i
 ) AS answer
-  JOIN (SELECT p.*, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS n
-        FROM recommender_placement p WHERE store_id = %(store)s) AS placement
-    ON placement.place = i %% placement.n
-  JOIN (SELECT s.*, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS n
-        FROM catalog_shopper s WHERE store_id = %(store)s) AS shopper
-    ON shopper.place = (i::bigint * 7919) %% shopper.n
 """
 
 # Of a list: seen (6 of 10), a product of it clicked (1 of 10); of the clicked ones bought (1 of 4).
@@ -119,17 +115,27 @@ def year_write(*, store_id: int, end: datetime, impressions: int) -> None:
     """Lists of the year up to `end`, and what shoppers did with them."""
     from django.db import connection, transaction
 
-    from catalog.models import Product
+    from catalog.models import Product, Shopper
     from catalog.services.partitions import partitions_ensure
+    from recommender.models import Placement
 
     partitions_ensure(
         first=(end - timedelta(days=DAYS)).date(), last=end.date() + timedelta(days=1)
     )
     products = Product.objects.filter(store_id=store_id).order_by("external_id")
+    shoppers = Shopper.objects.filter(store_id=store_id).order_by("pk")
+    placements = list(
+        Placement.objects.filter(store_id=store_id)
+        .order_by("pk")
+        .values_list("pk", "strategy_version_id")
+    )
     parameters: dict[str, Any] = {
         "store": store_id,
         "end": end,
         "impressions": impressions,
+        "placements": [placement_id for placement_id, _ in placements],
+        "versions": [version_id for _, version_id in placements],
+        "shoppers": list(shoppers.values_list("external_id", flat=True)[:20_000]),
         "products": list(products.values_list("pk", flat=True)[:20_000]),
     }
     with transaction.atomic(), connection.cursor() as cursor:

@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern, RoutePattern
 from django.utils import timezone
 
+from analytics.services.off_policy import off_policy_start
 from catalog.models import (
     ApiKey,
     EventType,
@@ -151,6 +152,7 @@ class World:
     product_import: ProductImport
     quarantined: QuarantinedEvent
     price_tag: str
+    off_policy: str
     paused: Placement
     asking: ProductImport
     tests: Tests
@@ -252,6 +254,7 @@ def furnished(store: Store) -> World:
             edit=PlacementEdit(values={"n_products": 1}),
             now=now,
         ).token,
+        off_policy=off_policy_start(placement=placement, version=version, now=now).token,
         paused=Placement.objects.create(
             store=store,
             slug=f"{slug}-paused",
@@ -322,6 +325,7 @@ VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
     "strategy_id": lambda world: world.strategy.pk,
     "key": lambda world: world.strategy.key,
     ("console-price-tag", "token"): lambda world: world.price_tag,
+    ("console-off-policy-run", "token"): lambda world: world.off_policy,
     # What can be resumed is paused, and what is answered has asked.
     ("console-placement-resume", "slug"): lambda world: world.paused.slug,
     ("console-import-answer", "import_id"): lambda world: world.asking.pk,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -20,7 +19,7 @@ from analytics.services.off_policy import (
     off_policy_start,
 )
 from analytics.stats.answers import NotEnoughData
-from catalog.console.access import ConsoleRequest, can_test, member_page
+from catalog.console.access import ConsoleRequest, member_page
 from recommender.models import StrategyVersion
 from recommender.selectors.experiments import strategies_to_choose
 from recommender.selectors.placement_figures import placements_of
@@ -49,7 +48,7 @@ class Row:
 @require_http_methods(["GET", "HEAD", "POST"])
 @member_page()
 def off_policy_page(request: ConsoleRequest) -> HttpResponse:
-    """Choose a placement and a strategy; by POST the replay begins and has an address of its own."""
+    """Choose a placement and a strategy; by POST the replay begins, and has an address of its own."""
     sent = request.POST if request.method == "POST" else request.GET
     placements = placements_of(store=request.store)
     version = _version(request, sent.get("version", ""))
@@ -61,13 +60,9 @@ def off_policy_page(request: ConsoleRequest) -> HttpResponse:
         "version": version,
         "sample": SAMPLE,
         "period_days": PERIOD.days,
-        "may": can_test(request.member),
     }
     if request.method != "POST":
         return render(request, "console/off_policy/page.html", context)
-    if not context["may"]:
-        context["problem"] = "Your role may look at replays; starting one needs a marketer."
-        return render(request, "console/off_policy/page.html", context, status=403)
     if context["placement"] is None or context["version"] is None:
         context["problem"] = "Choose a placement and a strategy."
         return render(request, "console/off_policy/page.html", context, status=400)
@@ -78,9 +73,7 @@ def off_policy_page(request: ConsoleRequest) -> HttpResponse:
     except (NoPreview, InvalidStrategyError, StoreUnavailable) as error:
         context["problem"] = _problem_words(error)
         return render(request, "console/off_policy/page.html", context, status=503)
-    return HttpResponseRedirect(
-        reverse("console-off-policy-run", args=[request.store.slug, began.token])
-    )
+    return render(request, "console/off_policy/run.html", {"run": began, **_said(began)})
 
 
 @require_safe

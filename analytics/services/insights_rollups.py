@@ -33,7 +33,7 @@ from analytics.models import (
     TrackingHour,
 )
 from analytics.services.insights_counting import ATTRIBUTION_DAYS, days_count, lines_attribute
-from analytics.services.insights_lists import lists_measure, reach_measure
+from analytics.services.insights_lists import known_forget, lists_measure, reach_measure
 from analytics.services.rollups import (
     EVENT_OVERLAP,
     IMPRESSION_OVERLAP,
@@ -93,6 +93,7 @@ def _rebuild(store: Store, now: datetime) -> RefreshedDays:
         TrackingHour, TrackingDay,
     ):  # fmt: skip
         model.objects.filter(store=store).delete()
+    known_forget()
     touched = _touched(store, events_since=None, impressions_since=None, links_since=None)
     _count(store, touched)
     InsightsWatermark.objects.update_or_create(

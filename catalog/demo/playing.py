@@ -186,7 +186,7 @@ class _Playing:
 
     def _click(self, at_s: int, product_id: str) -> None:
         shown = self._seen.get(product_id)
-        if shown is None or product_id in self._clicked:
+        if shown is None:
             return
         self._clicked[product_id] = shown.recommendation_id
         self._count(shown.arm, Tally(n_clicks=1))

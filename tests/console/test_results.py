@@ -191,6 +191,21 @@ def test_an_unknown_is_not_enough_data_with_what_is_missing_and_never_zero(
         assert "0.0 %" not in row
 
 
+def test_before_the_minimum_the_verdict_shows_no_number(
+    marketer: Client, experiment: Experiment, results: Results
+) -> None:
+    early = replace(
+        results.verdicts[0], state="not_enough", missing="40 of 100 shoppers in the smaller arm"
+    )
+    change(results, verdicts=(early,), headline="Not enough data: 40 of 100 shoppers.")
+    html = page(marketer, experiment)
+    assert "verdict__change" not in html
+    row = html[html.index("score__row--primary") : html.index("Guardrails")]
+    assert "Not enough data" in row
+    assert "40 of 100 shoppers in the smaller arm" in row
+    assert "Better" not in row
+
+
 def test_the_recommender_stands_beside_conversion_with_its_intervals(
     marketer: Client, experiment: Experiment, results: Results
 ) -> None:

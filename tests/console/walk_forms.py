@@ -155,6 +155,10 @@ FORMS: dict[str, Callable[[World], Form]] = {
         "preview_shopper": world.shop.shoppers[0].external_id,
     },
     "console-price-tags": lambda _: STRATEGY,
+    "console-off-policy": lambda world: {
+        "placement": world.placement.slug,
+        "version": world.placement.strategy_version_id,
+    },
     "console-events-replay": lambda world: {"id": str(world.quarantined.pk)},
     "console-weights-save": lambda _: {"restore": "1"},
     "console-retrain": lambda _: {"family": "content"},
@@ -257,6 +261,8 @@ RECORDED: dict[str, str] = {
     "console-invitation-create": "invitation.create",
     "console-invitation-revoke": "invitation.revoke",
 }
+# What changes nothing but the log itself.
+LOG_ONLY = frozenset({"console-experiment-note"})
 # What the answer says where nothing is changed by it.
 ANSWERED: dict[str, str] = {
     "console-campaign-fields": "Brand",
@@ -266,6 +272,7 @@ ANSWERED: dict[str, str] = {
     "console-experiment-fields": "Variant C",
     "console-preview": "With your edit",
     "console-price-tags": "Nobody asked for",
+    "console-off-policy": "What the log says",
     "console-picked": "mug 0",
     "console-import-preview": "Stolen",
 }

@@ -141,7 +141,10 @@ def test_a_guest_who_was_never_exposed_brings_what_they_did_to_the_customer_who_
     shop: ShopOfTests,
 ) -> None:
     shop.expose("customer")
-    shop.order("guest", at=START + HOUR)
+    shop.order("guest", at=START + HOUR, received_at=START + HOUR)
+    # Newer by far: what is looked at again is looked at because of the link.
+    shop.event("somebody", at=START + HOUR, received_at=NOW)
+    shop.expose("somebody", at=START + days(2))
     refresh(shop)
     assert [day.n_orders for day in shop.days_of("customer")] == [0]
     link = shop.link("guest", "customer", at=NOW)

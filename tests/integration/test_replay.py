@@ -578,7 +578,7 @@ def test_the_command_plays_counts_and_leaves_no_key(
     monkeypatch.setattr(replay_command, "SETTLE_S", 0)
     monkeypatch.setattr(replay_command, "HttpApi", TestTransport)
     monkeypatch.setattr(replay_command, "replay_plan", lambda **_: plan_of(visits_of_two_weeks()))
-    monkeypatch.setattr(replay_command.ports, "answers", lambda *_, **__: True)
+    monkeypatch.setattr("recommender.config.ports.answers", lambda *_, **__: True)
     said = io.StringIO()
 
     call_command("replay", "--store", market.slug, "--connections", "1", stdout=said)

@@ -272,24 +272,21 @@ def test_a_range_waits_for_a_worker_and_leaves_the_others_alone(shop: ShopOfTest
     assert kept(shop, Kind.RANGE) == []
 
 
-def test_one_broken_experiment_does_not_hold_up_the_others(
+def test_each_started_experiment_is_a_task_of_its_own(
     store: Store, other_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shops = [make_shop(store), make_shop(other_store), make_shop(store)]
     draft = make_shop(store, state=Experiment.State.DRAFT)
     for each in shops:
         each.expose("ann")
-    broken = shops[0].experiment.pk
-    real = snapshot_refresh
-
-    def sometimes(*, experiment: Experiment, now: datetime) -> object:
-        if experiment.pk == broken:
-            raise ZeroDivisionError
-        return real(experiment=experiment, now=now)
-
-    monkeypatch.setattr(tasks, "snapshot_refresh", sometimes)
+    asked: list[int] = []
+    monkeypatch.setattr(
+        tasks.refresh_experiment, "apply_async", lambda args, expires: asked.append(args[0])
+    )
     tasks.refresh_experiments()
-    assert [len(kept(each, Kind.LATEST)) for each in (*shops, draft)] == [0, 1, 1, 0]
+    assert sorted(asked) == sorted(each.experiment.pk for each in shops)
+    tasks.refresh_experiment(draft.experiment.pk)
+    assert not kept(draft, Kind.LATEST)
 
 
 def test_tasks_look_at_one_experiment_and_work_out_a_range(shop: ShopOfTests) -> None:
