@@ -41,6 +41,7 @@ from analytics.selectors.insights import (
     span_figures,
     spans_before,
     spans_of,
+    visit_conversion,
 )
 from analytics.selectors.insights_products import (
     UnseenFilter,
@@ -50,7 +51,7 @@ from analytics.selectors.insights_products import (
     unseen_summary,
 )
 from analytics.selectors.insights_tracking import Tracking, shopper_named, tracking_of
-from analytics.selectors.overview import bucket_figures, period_figures
+from analytics.selectors.overview import period_figures
 from catalog.console.access import ConsoleRequest, member_page
 from catalog.models import Shopper, Store
 from recommender.models import Placement, Strategy
@@ -200,10 +201,9 @@ def insights_diversity(request: ConsoleRequest) -> HttpResponse:
         return _page(request, asked, "diversity", state, {})
     course, figures = _course(store, asked, state)
     spans = course.spans
-    width = (spans[0].last - spans[0].first).days + 1 if spans else 1
-    whole = Period(len(spans) * width, spans[-1].last) if spans else asked.period
-    visits = bucket_figures(store=store, period=whole, bucket_days=width)
-    charts = diversity_charts(course, reach_of(store=store, spans=spans), visits[-len(spans) :])
+    charts = diversity_charts(
+        course, reach_of(store=store, spans=spans), visit_conversion(store=store, spans=spans)
+    )
     now, before = course.now, course.before or NOTHING
     reach = catalog_reach(store=store, period=asked.period)
     earlier = (

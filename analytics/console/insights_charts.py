@@ -16,7 +16,6 @@ from analytics.metrics.periods import Period
 from analytics.metrics.rates import Rate
 from analytics.models import Reach
 from analytics.selectors.insights import Figures, Span
-from analytics.selectors.overview import Bucket
 from catalog.money import CURRENCY_EXPONENTS, money_rounded
 
 
@@ -176,11 +175,11 @@ def _lines(course: Course, *columns: Column) -> Figure:
 
 
 def diversity_charts(
-    course: Course, reach: Sequence[Reach | None], visits: Sequence[Bucket]
+    course: Course, reach: Sequence[Reach | None], visits: Sequence[Rate]
 ) -> list[Chart]:
     """Diversity beside conversion, coverage beside concentration, novelty beside the click rate."""
     days = [span.first for span in course.spans]
-    conversion = [Rate(b.figures.n_converted, b.figures.n_visitors).value for b in visits]
+    conversion = [rate.value for rate in visits]
     diversity = [f.diversity for f in course.points]
     novelty = [f.novelty for f in course.points]
     coverage = [None if r is None else r.n_shown / r.n_catalog for r in reach]
@@ -191,11 +190,12 @@ def diversity_charts(
         Chart(
             key="diversity",
             finding=_course_finding("Lists", "varied", diversity, conversion, "conversion"),
-            about=f"Diversity of a list and conversion rate per {per}",
+            about=f"Diversity of a list per {per}, and visits that ended in an order (a visit is a shopper on a"
+            " day)",
             figure=_pair(
                 days,
                 Column("Diversity", "0 alike – 1 unlike", diversity),
-                Column("Conversion rate", "buyers per visitor", conversion),
+                Column("Conversion rate", "orders per visit", conversion),
             )
             if _any(diversity)
             else None,

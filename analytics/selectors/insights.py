@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Max, Min
 
 from analytics.metrics.periods import Period
+from analytics.metrics.rates import Rate
 from analytics.models import InsightsWatermark, Reach, RecommendationDay
 from catalog.models import Store
 
@@ -242,3 +243,23 @@ def credited_revenue(*, store: Store, first: date, last: date) -> int:
             {"store": store.pk, "first": first, "last": last},
         )
         return int(cursor.fetchone()[0])
+
+
+def visit_conversion(*, store: Store, spans: Sequence[Span]) -> list[Rate]:
+    """Visits with an order of all visits, of each point; a visit is a shopper on a day. One query."""
+    if not spans:
+        return []
+    width = (spans[0].last - spans[0].first).days + 1
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (day - %(first)s::date) / %(width)s, count(*) FILTER (WHERE bought), count(*)"
+            f" FROM analytics_shopperday {_OF_DAYS} AND visited GROUP BY 1",
+            {
+                "store": store.pk,
+                "first": spans[0].first,
+                "last": spans[-1].last,
+                "width": width,
+            },
+        )
+        found = {number: Rate(bought, n) for number, bought, n in cursor.fetchall()}
+    return [found.get(number, Rate(0, 0)) for number in range(len(spans))]

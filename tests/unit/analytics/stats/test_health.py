@@ -62,19 +62,24 @@ def test_looking_at_the_split_a_hundred_times_raises_no_false_alarm() -> None:
     assert alarms["sequential"] <= 3 < alarms["fixed"]
 
 
-def test_the_sequential_p_value_is_one_over_a_bet_on_the_next_shopper() -> None:
-    # Polya's urn: before each shopper, bet by the counts so far; 10,000 imaginary ones to start.
-    observed, urn, log_wealth = [5100, 4700], [5000.0, 5000.0], 0.0
-    for arm, count in enumerate(observed):
-        for _ in range(count):
-            log_wealth += np.log(urn[arm] / sum(urn) / 0.5)
-            urn[arm] += 1
-    assert 0 < log_wealth < 5
-    assert split(observed, [1, 1]).sequential_p_value == pytest.approx(np.exp(-log_wealth))
+def test_the_sequential_p_value_is_one_over_bets_on_the_next_shopper() -> None:
+    # Polya's urns: before each shopper, bet by the counts so far and imaginary ones to start with.
+    observed, wealth = [5100, 4700], []
+    for imaginary in (100.0, 1_000.0, 10_000.0):
+        urn, log_wealth = [imaginary / 2, imaginary / 2], 0.0
+        for arm, count in enumerate(observed):
+            for _ in range(count):
+                log_wealth += np.log(urn[arm] / sum(urn) / 0.5)
+                urn[arm] += 1
+        wealth.append(np.exp(log_wealth))
+    assert split(observed, [1, 1]).sequential_p_value == pytest.approx(1 / np.mean(wealth))
 
 
 def test_a_planted_split_error_is_found_sequentially_too() -> None:
     assert split([51_500, 48_500], [1, 1]).sequential_p_value < 0.001
+    # A small shop's too, while it runs.
+    assert split([400, 280], [1, 1]).sequential_p_value < 0.001
+    assert split([400, 400], [1, 1]).sequential_p_value == 1
 
 
 @pytest.mark.parametrize(
