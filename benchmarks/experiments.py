@@ -300,8 +300,9 @@ def _write(parameters: dict[str, Any], *, with_shoppers: bool = False) -> None:
             cursor.execute(statement, parameters)
     if with_shoppers:
         with connection.cursor() as cursor:
+            # Facts of four weeks were looked after meanwhile.
             cursor.execute(
-                "ANALYZE catalog_event, catalog_shopper, recommender_impression,"
+                "VACUUM (ANALYZE) catalog_event, catalog_shopper, recommender_impression,"
                 " recommender_exposure"
             )
 

@@ -313,6 +313,10 @@ VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
     "store": lambda world: world.store.slug,
     "product_id": lambda world: world.shop.products[0].pk,
     "shopper_id": lambda world: world.shop.shoppers[1].pk,
+    **{
+        (address, "shopper_id"): lambda world: world.shop.shoppers[1].external_id
+        for address in ("v1-shopper", "v1-shopper-export")
+    },
     "run_id": lambda world: world.shop.held.pk,
     "key_id": lambda world: world.key.pk,
     "member_id": lambda world: world.second.pk,

@@ -150,8 +150,8 @@ def _row(experiment: Experiment, headline: Headline | None, now: datetime) -> Li
     left = ""
     if experiment.state in FILTERS["running"][1]:
         days = headline.days_left if headline else None
-        if days is not None:
-            left = "planned end reached" if days <= 0 else f"{days} day{'' if days == 1 else 's'}"
+        if days:
+            left = f"{days} day{'' if days == 1 else 's'}"
     return ListRow(
         experiment=experiment,
         headline=headline if experiment.state != State.DRAFT else None,

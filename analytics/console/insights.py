@@ -48,7 +48,6 @@ from analytics.selectors.insights_products import (
     catalog_reach,
     top_products,
     unseen_page,
-    unseen_summary,
 )
 from analytics.selectors.insights_tracking import Tracking, shopper_named, tracking_of
 from analytics.selectors.overview import period_figures
@@ -243,15 +242,15 @@ def insights_unseen(request: ConsoleRequest) -> HttpResponse:
     if not text.isdecimal() or not 1 <= int(text) <= PAGES:
         raise Http404("There is no such page.")
     number = int(text)
-    rows, has_next = unseen_page(
+    page = unseen_page(
         store=store, period=asked.period, today=asked.today, wanted=wanted, number=number
     )
     context = {
-        "summary": unseen_summary(store=store, period=asked.period, today=asked.today),
-        "products": rows,
+        "summary": page.summary,
+        "products": page.products,
         "number": number,
         "previous": number - 1,
-        "next": number + 1 if has_next else 0,
+        "next": number + 1 if page.has_next else 0,
         "wanted": wanted,
         "narrowed": wanted != UnseenFilter(),
     }
@@ -267,6 +266,7 @@ def insights_tracking(request: ConsoleRequest) -> HttpResponse:
     context = {
         "tracking": tracking,
         "checks": checks,
+        "nothing_known": all(check.alarm == "unknown" for check in checks),
         "chart": flow_chart(tracking),
         "shopper": shopper,
     }
@@ -365,6 +365,11 @@ def _page(
         "tabs": tabs,
         "tab": tab,
         "state": state,
+        # Nothing was shown lately: a replay has ended, or the pages ask for nothing any more.
+        "ends_early": tab != "tracking"
+        and not asked.is_range
+        and state.last_day is not None
+        and asked.period.first <= state.last_day < asked.period.last,
         "body": f"console/insights/_{template or ('by' if by else tab)}.html",
     }
     name = "_part" if part else "page"

@@ -64,7 +64,6 @@ def overview(request: ConsoleRequest) -> HttpResponse:
         "tiles": tiles_of(now, over_time.before, store.currency),
         "charts": charts_of(over_time),
         "setup": setup_state(store=store),
-        "tracking": tracking_line(tracking_told(store)[1]),
         "models": [
             model_card(status, newest_event_at=newest_event_at)
             for status in family_statuses(store_id=store.pk)
@@ -79,6 +78,15 @@ def overview(request: ConsoleRequest) -> HttpResponse:
 def latest_events_list(request: ConsoleRequest) -> HttpResponse:
     """The list of the latest events alone, for htmx."""
     return render(request, "console/overview/_events.html", _latest_context(request.store))
+
+
+@require_safe
+@member_page()
+def tracking_notice(request: ConsoleRequest) -> HttpResponse:
+    """What is wrong with the tracking in one line, for htmx; nothing if nothing is."""
+    _, checks, _ = tracking_told(request.store)
+    context = {"tracking": tracking_line(checks)}
+    return render(request, "console/overview/_tracking.html", context)
 
 
 def _latest_context(store: Store) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from analytics.console.results_charts import (
 )
 from analytics.console.results_look import Choice, Look, look_read, toggles_of
 from analytics.console.results_panels import (
+    Verdict,
     health_of,
     incremental_of,
     power_of,
@@ -96,7 +97,7 @@ def page_context(
         "read_at": now,
         "max_note_chars": MAX_NOTE_CHARS,
         **_trail(request, experiment),
-        **decide_context(experiment),
+        **decide_context(experiment, proposed=_proposed(live)),
         **_addresses(snapshot, is_latest),
         "split": _split(experiment),
         "test_first_day": live.first_day.isoformat() if live and live.first_day else "",
@@ -107,7 +108,26 @@ def page_context(
     if results is None:
         return context
     look = look_read(query, query.getlist("hide"), results, experiment.cuped)
-    return context | _results_context(experiment, results, look, now)
+    context |= _results_context(experiment, results, look, now)
+    if snapshot is not None and snapshot.kind == ExperimentSnapshot.Kind.RANGE:
+        context |= _no_verdict(context["verdicts"], definition_of(results.primary).name)
+    return context
+
+
+def _no_verdict(verdicts: list[Verdict], metric: str) -> dict[str, str]:
+    """Of some days only: what was seen, without what a verdict would say to do."""
+    seen = [
+        f"{each.arm.name} changes {metric.lower()} by {each.change} ({each.interval})"
+        for each in verdicts
+        if each.arm is not None and each.bar is not None
+    ]
+    told = "; ".join(seen) if seen else "Too little was seen to compare the arms"
+    return {
+        "headline": unbroken(f"In these days: {told}."),
+        "verdict_tone": "even",
+        "verdict_icon": "info",
+        "verdict_word": "Not a verdict",
+    }
 
 
 def _results_context(
@@ -221,6 +241,14 @@ def _badge(experiment: Experiment, live: Results | None) -> Badge:
         words = f"Running, about {left} day{'' if left == 1 else 's'} left"
         return Badge(badge.tone, badge.icon, words)
     return badge
+
+
+def _proposed(live: Results | None) -> int | None:
+    """The variant that the verdict says to ship; None if there is none, or more than one."""
+    if live is None:
+        return None
+    shipped = [each.variant_id for each in live.verdicts if each.advice == "ship"]
+    return shipped[0] if len(shipped) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

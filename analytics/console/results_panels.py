@@ -233,12 +233,16 @@ def _segment_row(
 
 @dataclass(frozen=True, slots=True)
 class PowerPanel:
-    """`percent` of the planned shoppers, 0 to 100; None without a plan."""
+    """`percent` of what it takes to find the lift worth finding, 0 to 100; None if unknown.
+
+    `to_find`: when that will be, at today's traffic; empty if it can't be told.
+    """
 
     percent: float | None
     planned: str
     now: str
     left: str
+    to_find: str
     smallest_planned: str
     smallest_now: str
     per_day: str
@@ -247,18 +251,22 @@ class PowerPanel:
 
 def power_of(results: Results) -> PowerPanel:
     power = results.power
-    left = "Not known yet"
-    if results.status in ("stopped", "ship", "roll_back", "review") and results.moment != "running":
+    left = "–"
+    if power.days_left:
+        left = f"about {_days(power.days_left)}"
+    elif results.moment != "running":
         left = "The planned time is over"
-    elif power.days_left is not None:
-        left = f"about {power.days_left} day{'' if power.days_left == 1 else 's'}"
-    elif power.shoppers_per_day:
-        left = "Out of reach at today's traffic"
+    to_find = ""
+    if power.days_to_find:
+        to_find = f"in about {_days(power.days_to_find)}"
+    elif power.days_to_find == 0:
+        to_find = "by now"
     return PowerPanel(
         percent=None if power.progress is None else round(min(power.progress, 1.0) * 100, 1),
         planned="–" if power.planned_shoppers is None else f"{power.planned_shoppers:,}",
         now=f"{power.n_shoppers:,}",
         left=left,
+        to_find=to_find,
         smallest_planned=f"±{power.smallest_lift_planned * 100:g} %",
         smallest_now="–"
         if power.smallest_lift_now is None
@@ -275,6 +283,10 @@ def power_of(results: Results) -> PowerPanel:
             for week in power.weeks
         ),
     )
+
+
+def _days(n: int) -> str:
+    return f"{n:,} day{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +368,7 @@ class Votes:
     width_b: float
     p: str
     preference: str
+    winner: str
 
 
 def votes_of(results: Results) -> Votes | None:
@@ -363,6 +376,8 @@ def votes_of(results: Results) -> Votes | None:
     if preferred is None:
         return None
     arms = {arm.variant_id: arm for arm in results.arms}
+    share_of_a = preferred.preference
+    winner = arms.get(preferred.variant_a if (share_of_a or 0.0) > 0 else preferred.variant_b)
     n = preferred.wins_a + preferred.wins_b + preferred.ties
     share = WIDTH / n if n else 0.0
     return Votes(
@@ -374,5 +389,6 @@ def votes_of(results: Results) -> Votes | None:
         width_ties=round(preferred.ties * share, 2),
         width_b=round(preferred.wins_b * share, 2),
         p=p_words(preferred.p_value),
-        preference="–" if preferred.preference is None else f"{preferred.preference * 100:.1f} %",
+        preference="–" if share_of_a is None else f"{abs(share_of_a) * 100:.1f} %",
+        winner=winner.name if share_of_a and winner is not None else "",
     )

@@ -10,6 +10,7 @@ urlpatterns = [
     path("experiments/", include("analytics.console.experiments_urls")),
     path("overview/", overview.overview, name="console-overview"),
     path("overview/events/", overview.latest_events_list, name="console-latest-events"),
+    path("overview/tracking/", overview.tracking_notice, name="console-overview-tracking"),
     path("experiments/off-policy/", off_policy.off_policy_page, name="console-off-policy"),
     path(
         "experiments/off-policy/<slug:token>/",

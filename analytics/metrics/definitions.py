@@ -36,6 +36,9 @@ class Definition:
         Whether a figure of the 14 days before exposure can narrow it.
     source
         Of the formula; empty if it needs none.
+    needs
+        What is missing where lists were shown and it has no value all the same; empty: that can't
+        be.
     """
 
     key: str
@@ -51,6 +54,7 @@ class Definition:
     guard: float | None = None
     cuped: bool = False
     source: str = ""
+    needs: str = ""
 
 
 _CAP = "What a shopper spent is cut at the 99.9th percentile of all who bought; uncapped beside it"
@@ -101,6 +105,7 @@ DEFINITIONS: dict[str, Definition] = {
             guard=0.05,
             source="Ziegler et al., Improving recommendation lists through topic diversification,"
             " WWW 2005",
+            needs="no list of two products that a content model knows: the Models page trains one",
         ),
         Definition(
             "coverage", "Catalog coverage", "coverage", "percent", "higher",
@@ -117,6 +122,7 @@ DEFINITIONS: dict[str, Definition] = {
             " less of what everybody knows anyway.",
             guard=0.05,
             source="Castells, Hurley, Vargas, Novelty and diversity in recommender systems, 2015",
+            needs="no product was looked at or sold in the 90 days before the start",
         ),
         Definition(
             "concentration", "Concentration (Gini)", "gini", "number", "lower",
@@ -132,6 +138,7 @@ DEFINITIONS: dict[str, Definition] = {
             "Mean over the products of a list of how unlike they are to what the shopper dealt with"
             " before, counted where the product was clicked or bought.",
             source="Zhang et al., Auralist: introducing serendipity into music recommendation, 2012",
+            needs="no shopper with a past was shown products that a content model knows",
         ),
         Definition(
             "calibration", "Calibration", "ratio", "number", "lower",
@@ -139,6 +146,7 @@ DEFINITIONS: dict[str, Definition] = {
             "Kullback-Leibler divergence of the categories of a list from those of the shopper's own"
             " history (α = .01). 0: the list mirrors the shopper's taste.",
             source="Steck, Calibrated recommendations, RecSys 2018",
+            needs="no shopper who was shown a list had looked at or bought anything before that day",
         ),
         Definition(
             "empty_rate", "Empty answers", "ratio", "percent", "lower",

@@ -241,7 +241,14 @@ class PowerWeek(Document, frozen=True, kw_only=True):
 class Power(Document, frozen=True, kw_only=True):
     """How far the test has come.
 
-    `days_left` None: out of reach at today's traffic, or nothing to say (see `missing`).
+    Attributes
+    ----------
+    days_left
+        Until the verdict is due: to the planned end, or longer if the rule's minimum takes longer.
+        None: it isn't running, that time is over, or it has no end.
+    days_to_find
+        Until `smallest_lift_planned` is found with a chance of 80 %, at today's traffic. None: out
+        of reach, or nothing to say (see `missing`).
     """
 
     planned_shoppers: int | None
@@ -253,6 +260,7 @@ class Power(Document, frozen=True, kw_only=True):
     smallest_lift_now: float | None
     shoppers_per_day: float | None
     progress: float | None
+    days_to_find: int | None = None
     weeks: tuple[PowerWeek, ...] = ()
     missing: str | None = None
 

@@ -13,7 +13,7 @@ from analytics.stats.answers import NotEnoughData, Reason
 from analytics.stats.cuped import measure_adjusted
 from analytics.stats.distributions import t_quantile
 from analytics.stats.effects import Effect, Scale, measure_effect
-from analytics.stats.summaries import Sums
+from analytics.stats.summaries import RatioSums, Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,19 @@ class Effects:
             self._sums[metric] = self.shoppers.sums(metric)
         return self._sums[metric][arm]
 
+    def lacking(self, metric: str, arm: int) -> NotEnoughData | None:
+        """What a metric of lists needs, if the arm was shown lists and there is no value of them."""
+        needs = DEFINITIONS[metric].needs
+        if not needs:
+            return None
+        sums = self.sums(metric, arm).plain
+        of_arm = self.shoppers.arm == arm
+        if not isinstance(sums, RatioSums) or sums.denominator:
+            return None
+        if not self.shoppers.total("n_slots")[of_arm].sum():
+            return None
+        return NotEnoughData(Reason.NO_DENOMINATOR, needs)
+
     def planned_shoppers(self, first: int, second: int) -> float:
         """N* of two arms: their share of the plan; without a plan, those who are there."""
         arms, planned = self.facts.arms, self.facts.plan.planned_shoppers
@@ -94,6 +107,9 @@ class Effects:
         kind = DEFINITIONS[metric].kind
         if kind == "coverage" or kind == "gini" or kind == "quantile":
             return Measured(self.lists.effect(kind, control, treatment, scale=scale))
+        lacking = self.lacking(metric, control) or self.lacking(metric, treatment)
+        if lacking is not None:
+            return Measured(lacking)
         return measured_from(
             self.sums(metric, control), self.sums(metric, treatment), scale=scale, cuped=cuped
         )

@@ -104,7 +104,8 @@ class ArmFacts:
     share
         Of the participants, by the weights of the open or last phase.
     n_crossovers, n_bots
-        Persons of this arm (by first exposure) who are left out.
+        Persons of this arm (by first exposure) who are left out. Of a bandit nobody is a
+        crossover.
     n_duplicate_orders
         Purchases that were reported again, and not counted.
     n_silent
@@ -166,6 +167,9 @@ class VoteFacts:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """An experiment up to a moment.
+
+    Crossovers and machines aren't in it. A bandit moves returning shoppers to other arms by
+    design: those stay in it, in the arm they were in first.
 
     Attributes
     ----------

@@ -91,6 +91,12 @@ def _crossover(effects: Effects) -> Check:
     title = "Seen in more than one arm"
     if check.rate is None:
         return _unknown("crossover", title)
+    if effects.facts.plan.kind == "bandit":
+        told = (
+            "Not left out: a bandit moves returning shoppers by design."
+            " They count in the arm they were in first."
+        )
+        return Check(key="crossover", alarm="none", title=title, words=told)
     told = f"{words.shoppers(crossed)} of {exposed:,} ({words.percent(check.rate)}), left out."
     return Check(
         key="crossover",

@@ -59,7 +59,11 @@ class Lists:
         # A participant's place in the order, for drawing the first m of an arm.
         self._place = np.empty(len(order), dtype=np.int64)
         self._place[order] = np.arange(len(order))
-        self._shoppers = [np.unique(shown.participant[pairs]) for pairs in self._pairs]
+        n = len(order)
+        self._shoppers = [
+            np.flatnonzero(np.bincount(shown.participant[pairs], minlength=n))
+            for pairs in self._pairs
+        ]
         self._known: dict[tuple[Whole, int, int | None], Estimate | NotEnoughData] = {}
 
     def n_shown(self, arm: int) -> int:

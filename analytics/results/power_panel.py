@@ -36,7 +36,7 @@ def power_of_test(effects: Effects) -> Power:
         n_shoppers=len(facts.participants),
         planned_days=plan.planned_days,
         days=running_days(facts),
-        days_left=None,
+        days_left=days_left(effects),
         smallest_lift_planned=plan.smallest_lift,
         smallest_lift_now=None,
         shoppers_per_day=rate,
@@ -88,18 +88,19 @@ def _filled(effects: Effects, power: Power, arm: int, effect: Effect, measured: 
         )
     )
     progress = progress_of(effect.standard_error, lift / z) if lift > 0 else None
-    days_left, missing = _days_left(effects, effect, power.shoppers_per_day, alpha)
+    to_find, missing = _days_to_find(effects, effect, power.shoppers_per_day, alpha)
     weeks = () if baseline is None else _weeks(effects, baseline, arm, power, alpha)
     return Power(
         planned_shoppers=power.planned_shoppers,
         n_shoppers=power.n_shoppers,
         planned_days=power.planned_days,
         days=power.days,
-        days_left=days_left if facts.state == "running" else None,
+        days_left=power.days_left,
         smallest_lift_planned=lift,
         smallest_lift_now=now,
         shoppers_per_day=power.shoppers_per_day,
         progress=progress,
+        days_to_find=to_find if facts.state == "running" else None,
         weeks=weeks,
         missing=missing if facts.state == "running" else None,
     )
@@ -112,7 +113,7 @@ def _baseline(effects: Effects, measured: Measured) -> Baseline | None:
     return Baseline(control.mean, variance) if control.mean and variance > 0 else None
 
 
-def _days_left(
+def _days_to_find(
     effects: Effects, effect: Effect, rate: float | None, alpha: float
 ) -> tuple[int | None, str | None]:
     lift = effects.facts.plan.smallest_lift
@@ -184,7 +185,7 @@ def _without(power: Power, words: str) -> Power:
         n_shoppers=power.n_shoppers,
         planned_days=power.planned_days,
         days=power.days,
-        days_left=None,
+        days_left=power.days_left,
         smallest_lift_planned=power.smallest_lift_planned,
         smallest_lift_now=None,
         shoppers_per_day=power.shoppers_per_day,
@@ -200,8 +201,26 @@ def days_until(facts: Facts) -> int | None:
     return ceil((facts.ends_at - facts.now) / timedelta(days=1))
 
 
+def days_left(effects: Effects) -> int | None:
+    """Until a verdict is due: to the planned end, or longer if the rule's minimum takes longer.
+
+    None if it isn't running or has no end, after the planned end, or if nobody comes.
+    """
+    facts = effects.facts
+    if facts.state != "running" or facts.plan.kind == "holdout":
+        return None
+    longest = max(days_until(facts) or 0, ceil(_minimum_wait(effects) or 0.0))
+    return longest or None
+
+
 def come_back_days(effects: Effects) -> int | None:
     """Until the rule's minimum is probably there, at today's traffic; None if nobody comes."""
+    wait = _minimum_wait(effects)
+    return None if wait is None else max(ceil(wait), 1)
+
+
+def _minimum_wait(effects: Effects) -> float | None:
+    """In days; 0 or less if the minimum is there."""
     facts, rule = effects.facts, STANDARD_RULE
     ran = running_days(facts)
     rate, n = shoppers_per_day(facts), len(facts.participants)
@@ -216,4 +235,4 @@ def come_back_days(effects: Effects) -> int | None:
         (rule.min_shoppers - smallest) / (rate * smallest / n),
         (rule.min_conversions - converted) / (rate * converted / n),
     ]
-    return max(ceil(float(np.max(waits))), 1)
+    return float(np.max(waits))

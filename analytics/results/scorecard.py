@@ -82,7 +82,8 @@ def _cell_of_sums(effects: Effects, definition: Definition, arm: int, variant: i
     else:
         numerator, denominator = sums.total, float(sums.n)
     if not denominator:
-        missing = f"no {definition.denominator} yet"
+        lacking = effects.lacking(definition.key, arm)
+        missing = lacking.words if lacking else f"no {definition.denominator} yet"
         return Cell(
             variant_id=variant,
             numerator=numerator,

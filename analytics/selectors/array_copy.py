@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy.typing as npt
 from django.db import connection
 
 from recommender.engine.types import Int64Array
+from recommender.selectors.training_data import copy_messages
 
+_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _HEADER_BYTES = 19
+_TRAILER = b"\xff\xff"
 _TRAILER_BYTES = 2
 # Of an array of one dimension: dimensions, flags, type, size, lower bound. Of an empty one the
 # first three.
@@ -44,18 +48,33 @@ def copy_lists(query: str, parameters: dict[str, Any], *, n_keys: int) -> Lists:
     together, and only as many steps are taken in Python as there are rows.
     """
     by_size: defaultdict[int, list[bytes]] = defaultdict(list)
-    first = True
     with (
         connection.cursor() as cursor,
         cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy,
     ):
-        for message in copy:
-            row = bytes(message)
-            if first:
-                row, first = row[_HEADER_BYTES:], False
-            by_size[len(row)].append(row)
+        rows = copy_messages(copy)
+    rows[0] = rows[0][_HEADER_BYTES:]
+    for row in rows:
+        by_size[len(row)].append(row)
     blocks = [_block(rows, size, n_keys) for size, rows in by_size.items() if size > _TRAILER_BYTES]
     return _assembled(blocks, n_keys)
+
+
+def binary_rows(columns: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Columns of one length for `COPY … FROM STDIN (FORMAT binary)`, in their order.
+
+    Sums (`…_sum`) become float8, everything else int4, which a date is as well.
+    """
+    n = len(next(iter(columns.values())))
+    layout: list[tuple[str, str]] = [("_n_fields", ">i2")]
+    for name in columns:
+        layout += [(f"_{name}_length", ">i4"), (name, ">f8" if name.endswith("_sum") else ">i4")]
+    rows = np.zeros(n, np.dtype(layout))
+    rows["_n_fields"] = len(columns)
+    for name, values in columns.items():
+        rows[f"_{name}_length"] = rows.dtype[name].itemsize
+        rows[name] = values
+    return _HEADER + rows.tobytes() + _TRAILER
 
 
 def _block(rows: list[bytes], size: int, n_keys: int) -> tuple[Int64Array, Int64Array]:

@@ -81,7 +81,7 @@ def experiment_facts(
     phases = list(experiment.phases.order_by("started_at", "pk"))
     devices, placements = _labels(scope)
     everybody = _everybody(scope, window, variants, devices, placements)
-    counts = ~(everybody["is_crossover"].astype(bool) | everybody["is_bot"].astype(bool))
+    counts = ~(_crossed(experiment, everybody) | everybody["is_bot"].astype(bool))
     persons = Persons.of(everybody, counts, store_id=experiment.store_id)
     parameters = {**scope.parameters, "window_start": window.start, "window_end": window.end}
     return Facts(
@@ -91,7 +91,13 @@ def experiment_facts(
         state=cast(Any, experiment.state),
         currency=experiment.store.currency,
         plan=_plan(experiment),
-        arms=_arms(variants, phases, everybody, duplicate_orders(persons, parameters)),
+        arms=_arms(
+            variants,
+            phases,
+            everybody,
+            _crossed(experiment, everybody),
+            duplicate_orders(persons, parameters),
+        ),
         phases=_phases(phases, everybody, len(variants)),
         participants=_participants(everybody, counts),
         days=_days(scope, window, persons),
@@ -222,6 +228,18 @@ def _everybody(
     return raw[np.argsort(raw["person"].astype(np.int64), kind="stable")]
 
 
+def _crossed(experiment: Experiment, everybody: npt.NDArray[Any]) -> BoolArray:
+    """Who is left out because they were in several arms.
+
+    The weights of a bandit move, and those who come back with them: nobody crosses there. They
+    stay in the arm they were in first.
+    """
+    if experiment.kind == Experiment.Kind.BANDIT:
+        return np.zeros(len(everybody), np.bool_)
+    crossed: BoolArray = everybody["is_crossover"].astype(np.bool_)
+    return crossed
+
+
 def _participants(everybody: npt.NDArray[Any], counts: BoolArray) -> Participants:
     mine = everybody[counts]
     return Participants(
@@ -272,11 +290,11 @@ def _arms(
     variants: list[Variant],
     phases: list[ExperimentPhase],
     everybody: npt.NDArray[Any],
+    crossover: BoolArray,
     duplicates: Int64Array,
 ) -> tuple[ArmFacts, ...]:
     weights = list(phases[-1].weights) if phases else [variant.weight for variant in variants]
     total = sum(weights)
-    crossover = everybody["is_crossover"].astype(bool)
     machine = everybody["is_bot"].astype(bool) & ~crossover
     counts = ~crossover & ~machine
 

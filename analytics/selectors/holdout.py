@@ -43,6 +43,11 @@ class Incremental:
     is_adjusted: bool = False
     running: bool = False
 
+    @property
+    def unsure(self) -> bool:
+        """Nothing, or a loss, lies within the interval."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
 
 def incremental_revenue(*, store: Store) -> Incremental:
     """From the latest look at the running hold-out, else at the last one. Two queries."""

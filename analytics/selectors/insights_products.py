@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from django.db.models import Q
 
 from analytics.metrics.concentration import gini
 from analytics.metrics.periods import Period
+from analytics.models import InsightsWatermark
 from catalog.models import Product, Store
 from catalog.models.products import CATEGORY_SEPARATOR
 
@@ -29,18 +31,16 @@ _SHOWABLE = """
   AND p.availability <> 'out_of_stock' AND (p.stock_count IS NULL OR p.stock_count > 0)
 """
 
-# Whole months from their sums, the days at either end by themselves.
-_PRODUCTS = """
-  SELECT product_id, sum(n_shown)::bigint AS n_shown, sum(n_clicks)::bigint AS n_clicks
-  FROM (
-    SELECT product_id, n_shown, n_clicks FROM analytics_productmonth
-    WHERE store_id = %(store)s AND month >= %(first_month)s AND month < %(end_month)s
-    UNION ALL
-    SELECT product_id, n_shown, n_clicks FROM analytics_productday
-    WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
-      AND (day < %(first_month)s OR day >= %(end_month)s)
-  ) AS parts
-  GROUP BY product_id
+# Whole months from their sums, the days at either end by themselves; a month is summed by the first
+# count after it, so that one that has ended since is read by days. A year of a large catalog is a
+# million rows: whoever reads them should filter first, and read them once.
+_PARTS = """
+  SELECT product_id, n_shown, n_clicks FROM analytics_productmonth
+  WHERE store_id = %(store)s AND month >= %(first_month)s AND month < %(end_month)s
+  UNION ALL
+  SELECT product_id, n_shown, n_clicks FROM analytics_productday
+  WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
+    AND (day < %(first_month)s OR day >= %(end_month)s)
 """
 
 
@@ -129,7 +129,7 @@ class CatalogReach:
 
 
 def catalog_reach(*, store: Store, period: Period) -> CatalogReach:
-    """Of the catalog as it is now. Two queries."""
+    """Of the catalog as it is now. Three queries."""
     counts = shown_counts(store=store, period=period)
     n_catalog = max(n_showable(store=store), len(counts))
     return CatalogReach(
@@ -143,40 +143,48 @@ def concentration(counts: npt.NDArray[np.int64], n_catalog: int) -> float:
 
 
 def shown_counts(*, store: Store, period: Period) -> npt.NDArray[np.int64]:
-    """How often each product that was shown was, in no order. One query."""
+    """How often each product that was shown was, in no order. Two queries."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT coalesce(array_agg(n_shown), '{{}}') FROM ({_PRODUCTS}) AS products"
-            " WHERE n_shown > 0",
+            # Sums of integers are added as such, those of bigints as numerics, at twice the cost.
+            "SELECT coalesce(array_agg(n_shown), '{}') FROM ("
+            f"SELECT sum(n_shown::int) AS n_shown FROM ({_PARTS}) AS parts"
+            " WHERE n_shown > 0 GROUP BY product_id) AS products",
             _months(store, period),
         )
         return np.array(cursor.fetchone()[0], np.int64)
 
 
 def top_products(*, store: Store, period: Period, limit: int) -> list[ProductFigures]:
-    """Those that brought most revenue from recommendations, then those clicked most. One query."""
+    """Those that brought most revenue from recommendations, then those clicked most. Two queries."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH products AS ({_PRODUCTS}), sold AS (
+            WITH clicked AS (
+              SELECT product_id, sum(n_clicks)::bigint AS n_clicks
+              FROM ({_PARTS}) AS parts WHERE n_clicks > 0 GROUP BY product_id
+            ), sold AS (
               SELECT product_id, count(DISTINCT (day, order_key)) AS n_orders,
                 sum(quantity)::bigint AS n_units, sum(revenue_minor)::bigint AS revenue_minor
               FROM analytics_attributedline
               WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
               GROUP BY product_id
             ), best AS (
-              SELECT product_id, coalesce(n_shown, 0) AS n_shown, coalesce(n_clicks, 0) AS n_clicks,
+              SELECT product_id, coalesce(n_clicks, 0) AS n_clicks,
                 coalesce(n_orders, 0) AS n_orders, coalesce(n_units, 0) AS n_units,
                 coalesce(revenue_minor, 0) AS revenue_minor
-              FROM products FULL JOIN sold USING (product_id)
-              WHERE coalesce(n_clicks, 0) > 0 OR n_orders > 0
+              FROM clicked FULL JOIN sold USING (product_id)
               ORDER BY coalesce(revenue_minor, 0) DESC, n_clicks DESC NULLS LAST, product_id
               LIMIT %(limit)s
             )
-            SELECT b.product_id, p.external_id, p.title, coalesce(p.category_path, ''), b.n_shown,
-              b.n_clicks, b.n_orders, b.n_units, b.revenue_minor
+            SELECT b.product_id, p.external_id, p.title, coalesce(p.category_path, ''),
+              coalesce(shown.n, 0), b.n_clicks, b.n_orders, b.n_units, b.revenue_minor
             FROM best b LEFT JOIN catalog_product p
               ON p.id = b.product_id AND p.store_id = %(store)s
+              LEFT JOIN (
+                SELECT product_id, sum(n_shown)::bigint AS n FROM ({_PARTS}) AS parts
+                WHERE product_id IN (SELECT product_id FROM best) GROUP BY product_id
+              ) AS shown ON shown.product_id = b.product_id
             ORDER BY b.revenue_minor DESC, b.n_clicks DESC, b.product_id
             """,
             {**_months(store, period), "limit": limit},
@@ -191,39 +199,6 @@ _AGE = f"""CASE
   WHEN {_SINCE} >= %(today)s::date - 365 THEN 365 END"""
 
 
-def unseen_summary(*, store: Store, period: Period, today: date) -> UnseenSummary:
-    """How much of what can be shown never was, in all, by category and by age. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH shown AS MATERIALIZED (
-              SELECT product_id FROM ({_PRODUCTS}) AS products WHERE n_shown > 0
-            ), products AS (
-              SELECT {_CATEGORY} AS category, {_AGE} AS age, shown.product_id IS NULL AS unseen,
-                p.stock_count, p.stock_count * p.price_minor AS stock_minor
-              FROM catalog_product p LEFT JOIN shown ON shown.product_id = p.id
-              WHERE {_SHOWABLE}
-            )
-            SELECT GROUPING(category, age), category, age, count(*), count(*) FILTER (WHERE unseen),
-              (sum(stock_minor) FILTER (WHERE unseen))::bigint,
-              count(stock_count) FILTER (WHERE unseen)
-            FROM products GROUP BY GROUPING SETS ((), (category), (age))
-            """,
-            {**_months(store, period), "today": today},
-        )
-        rows = cursor.fetchall()
-    by_age = {row[2]: Unseen(row[2], *row[3:]) for row in rows if row[0] == 2}
-    total = next(Unseen(None, *row[3:]) for row in rows if row[0] == 3)
-    return UnseenSummary(
-        total=total,
-        by_category=sorted(
-            (Unseen(row[1], *row[3:]) for row in rows if row[0] == 1),
-            key=lambda each: (-(each.stock_minor or 0), -each.n_unseen, each.key),
-        ),
-        by_age=[by_age[age] for age in AGES if age in by_age],
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class UnseenFilter:
     """Of a category's first level (None: all), of an age out of `AGES` (0: all)."""
@@ -232,33 +207,86 @@ class UnseenFilter:
     age: int | None = 0
 
 
+_WANTED = """
+  (%(category)s::text IS NULL OR category = %(category)s)
+  AND (%(every_age)s OR age IS NOT DISTINCT FROM %(age)s)
+"""
+_FIRST = "stock_minor DESC NULLS LAST, since, id"
+
+# One row per product that can be shown.
+_SHOWABLES = f"""
+  SELECT p.id, {_CATEGORY} AS category, {_AGE} AS age, {_SINCE} AS since, p.stock_count,
+    p.stock_count * p.price_minor AS stock_minor, shown.product_id IS NULL AS unseen
+  FROM catalog_product p LEFT JOIN (
+    SELECT DISTINCT product_id FROM ({_PARTS}) AS parts WHERE n_shown > 0
+  ) AS shown ON shown.product_id = p.id
+  WHERE {_SHOWABLE}
+"""
+
+_GROUPS = f"""
+WITH products AS MATERIALIZED ({_SHOWABLES})
+SELECT GROUPING(category, age), category, age, count(*), count(*) FILTER (WHERE unseen),
+  (sum(stock_minor) FILTER (WHERE unseen))::bigint, count(stock_count) FILTER (WHERE unseen),
+  NULL::bigint[]
+FROM products GROUP BY GROUPING SETS ((), (category), (age))
+UNION ALL
+SELECT -1, NULL, NULL, NULL, NULL, NULL, NULL, ARRAY(
+  SELECT id FROM products WHERE unseen AND {_WANTED}
+  ORDER BY {_FIRST} LIMIT %(limit)s OFFSET %(offset)s
+)
+"""
+
 _UNSEEN = f"""
 SELECT p.id, p.external_id, p.title, p.category_path, {_SINCE}, p.price_minor, p.stock_count,
   p.stock_count * p.price_minor
 FROM catalog_product p
-WHERE {_SHOWABLE}
-  AND (%(category)s::text IS NULL OR {_CATEGORY} = %(category)s)
-  AND (%(every_age)s OR {_AGE} IS NOT DISTINCT FROM %(age)s)
-  AND p.id NOT IN (SELECT product_id FROM ({_PRODUCTS}) AS products WHERE n_shown > 0)
-ORDER BY p.stock_count * p.price_minor DESC NULLS LAST, {_SINCE}, p.id
 """
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenPage:
+    """What was never shown in all, and a page of the products, most stock value first."""
+
+    summary: UnseenSummary
+    products: list[UnseenProduct]
+    has_next: bool
 
 
 def unseen_page(
     *, store: Store, period: Period, today: date, wanted: UnseenFilter, number: int
-) -> tuple[list[UnseenProduct], bool]:
-    """A page of them, most stock value first, and whether there is another. One query."""
+) -> UnseenPage:
+    """In all, by category and by age; and those of a page. Three queries, the catalog read once."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{_UNSEEN} LIMIT %(limit)s OFFSET %(offset)s",
+            _GROUPS,
             {
                 **_unseen_parameters(store, period, today, wanted),
                 "limit": PER_PAGE + 1,
                 "offset": (number - 1) * PER_PAGE,
             },
         )
-        rows = [UnseenProduct(*row) for row in cursor.fetchall()]
-    return rows[:PER_PAGE], len(rows) > PER_PAGE and number < MAX_PAGES
+        rows = cursor.fetchall()
+        ids = next(row[-1] for row in rows if row[0] == -1)
+        cursor.execute(
+            f"{_UNSEEN} WHERE p.store_id = %(store)s AND p.id = ANY(%(ids)s)"
+            " ORDER BY array_position(%(ids)s::bigint[], p.id)",
+            {"store": store.pk, "ids": ids[:PER_PAGE]},
+        )
+        products = [UnseenProduct(*row) for row in cursor.fetchall()]
+    has_next = len(ids) > PER_PAGE and number < MAX_PAGES
+    return UnseenPage(_summary([row[:-1] for row in rows]), products, has_next)
+
+
+def _summary(rows: list[tuple[Any, ...]]) -> UnseenSummary:
+    by_age = {row[2]: Unseen(row[2], *row[3:]) for row in rows if row[0] == 2}
+    return UnseenSummary(
+        total=next(Unseen(None, *row[3:]) for row in rows if row[0] == 3),
+        by_category=sorted(
+            (Unseen(row[1], *row[3:]) for row in rows if row[0] == 1),
+            key=lambda each: (-(each.stock_minor or 0), -each.n_unseen, each.key),
+        ),
+        by_age=[by_age[age] for age in AGES if age in by_age],
+    )
 
 
 def unseen_all(
@@ -266,7 +294,11 @@ def unseen_all(
 ) -> Iterator[UnseenProduct]:
     """All of them, a thousand at a time."""
     with connection.cursor() as cursor:
-        cursor.execute(_UNSEEN, _unseen_parameters(store, period, today, wanted))
+        cursor.execute(
+            f"WITH products AS ({_SHOWABLES}) {_UNSEEN} JOIN products USING (id)"
+            f" WHERE unseen AND {_WANTED} ORDER BY products.stock_minor DESC NULLS LAST, products.since, id",
+            _unseen_parameters(store, period, today, wanted),
+        )
         while rows := cursor.fetchmany(1000):
             yield from (UnseenProduct(*row) for row in rows)
 
@@ -284,11 +316,17 @@ def _unseen_parameters(
 
 
 def _months(store: Store, period: Period) -> dict[str, Any]:
-    """The period, and the whole months in it: from the first one to before the end one."""
+    """The period, and the summed months in it: from the first one to before the end one. One query.
+
+    Not a part of the statements: PostgreSQL must know the ends to see how many rows lie between.
+    """
     first_month = period.first.replace(day=1)
     if first_month < period.first:
         first_month = _next_month(first_month)
     end_month = (period.last + timedelta(days=1)).replace(day=1)
+    looked = InsightsWatermark.objects.filter(store=store).values_list("computed_at", "time_zone")
+    for computed_at, zone in looked:
+        end_month = min(end_month, computed_at.astimezone(ZoneInfo(zone)).date().replace(day=1))
     if end_month <= first_month:
         # No whole month: every day by itself.
         first_month = end_month = period.last + timedelta(days=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 from django.db import connection
 
@@ -20,6 +20,8 @@ from catalog.models.products import CATEGORY_SEPARATOR
 
 # How long a click is credited with what is bought after it.
 ATTRIBUTION_DAYS = 7
+# How long after a report of an order another one of it, by the same person, is none of its own.
+REPEATED_DAYS = 30
 # A list is clicked as long as its page stays open: where the recommendation of a click is looked for.
 _OPEN_DAYS = 9
 # What comes in later than this after it happened is an import, or was kept back: it says nothing of
@@ -142,6 +144,16 @@ _LINK = """
     ON link.store_id = %(store)s AND link.shopper_id = e.shopper_id AND link.undone_at IS NULL
 """
 
+
+def _members_of(person: LiteralString) -> LiteralString:
+    """A person's shopper ids: events are looked up by them, of which the index knows."""
+    return f"""
+      SELECT {person} AS shopper_id
+      UNION ALL SELECT link.shopper_id FROM catalog_shopperlink link
+      WHERE link.store_id = %(store)s AND link.customer_id = {person} AND link.undone_at IS NULL
+    """
+
+
 _COUNT_TRACKING = f"""
 INSERT INTO analytics_trackingday
   (store_id, day, n_events, n_orders, n_orders_unseen, n_lines, n_lines_unknown,
@@ -159,16 +171,12 @@ WITH live AS MATERIALIZED (
   SELECT DISTINCT ON (day, coalesce(order_id, event_id::text)) day, person, occurred_at
   FROM live WHERE type = {_BOUGHT}
   ORDER BY day, coalesce(order_id, event_id::text), event_id
-), looked AS (
-  SELECT {_PERSON} AS person, e.occurred_at
-  FROM catalog_event e {_LINK}
-  WHERE e.store_id = %(store)s AND NOT e.is_bot AND e.type = {_LOOKED}
-    AND e.occurred_at >= (%(first)s::date - 1)::timestamp AT TIME ZONE %(zone)s
-    AND e.occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
 ), by_order AS (
   SELECT day, count(*) AS n_orders, count(*) FILTER (WHERE NOT EXISTS (
-    SELECT FROM looked WHERE looked.person = orders.person
-      AND looked.occurred_at BETWEEN orders.occurred_at - interval '1 day' AND orders.occurred_at
+    SELECT FROM ({_members_of("orders.person")}) AS member
+      JOIN catalog_event e ON e.store_id = %(store)s AND e.shopper_id = member.shopper_id
+        AND e.occurred_at BETWEEN orders.occurred_at - interval '1 day' AND orders.occurred_at
+    WHERE e.type = {_LOOKED} AND NOT e.is_bot
   )) AS n_orders_unseen
   FROM orders GROUP BY day
 ), busiest AS (
@@ -185,7 +193,8 @@ FROM by_day LEFT JOIN by_order USING (day) LEFT JOIN busiest USING (day)
 """
 
 # An order that is reported twice (the confirmation page was loaded again: another event, the same
-# order id) is one order of its day, as in the daily rollups. The last click wins.
+# order id) is one order, of the day of its first report. Those of other days are looked up by
+# shopper, of which the index knows. The last click wins.
 _ATTRIBUTE = f"""
 INSERT INTO analytics_attributedline
   (store_id, event_id, line, day, order_key, product_id, category, quantity, revenue_minor,
@@ -198,7 +207,7 @@ WITH bought AS MATERIALIZED (
   WHERE {_EVENTS_OF_DAYS} AND e.type = {_BOUGHT}
 ), kept AS (
   SELECT DISTINCT ON (day, order_key) day, order_key, event_id
-  FROM bought ORDER BY day, order_key, event_id
+  FROM bought ORDER BY day, order_key, occurred_at, event_id
 ), clicks AS MATERIALIZED (
   SELECT {_PERSON} AS person, e.product_id, e.occurred_at, e.event_id, e.recommendation_id
   FROM catalog_event e {_LINK}
@@ -206,7 +215,7 @@ WITH bought AS MATERIALIZED (
     AND e.occurred_at
       >= (%(first)s::date - {ATTRIBUTION_DAYS + 1})::timestamp AT TIME ZONE %(zone)s
     AND e.occurred_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
-), credited AS (
+), credited AS MATERIALIZED (
   SELECT DISTINCT ON (b.event_id, b.line) b.*, c.occurred_at AS clicked_at, c.recommendation_id
   FROM bought b JOIN kept USING (day, order_key, event_id)
     JOIN clicks c ON c.person = b.person AND c.product_id = b.product_id
@@ -224,6 +233,13 @@ FROM credited e
       AND %(last)s::date + 1
   LEFT JOIN catalog_product product
     ON product.id = e.product_id AND product.store_id = %(store)s
+WHERE NOT EXISTS (
+  SELECT FROM ({_members_of("e.person")}) AS member
+    JOIN catalog_event r ON r.store_id = %(store)s AND r.shopper_id = member.shopper_id
+      AND r.occurred_at >= e.occurred_at - interval '{REPEATED_DAYS} days'
+      AND r.occurred_at < e.day::timestamp AT TIME ZONE %(zone)s
+  WHERE r.type = {_BOUGHT} AND NOT r.is_bot AND r.order_id = e.order_key
+)
 """
 
 

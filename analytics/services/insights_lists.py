@@ -195,17 +195,32 @@ GROUP BY first
 """
 
 
-def reach_measure(*, store: Store, days: list[date]) -> None:
-    """Sum the months, and count again how much of the catalog the days and weeks have shown."""
-    if not days:
+def months_sum(*, store: Store, days: list[date], looked_on: date | None, today: date) -> None:
+    """Sum the months of some days, and those that have ended since the last look.
+
+    The running month isn't: nobody reads the sum of one before it is over, and it would be made anew
+    every minute.
+    """
+    running = today.replace(day=1)
+    months = {day.replace(day=1) for day in days}
+    ended = looked_on.replace(day=1) if looked_on else running
+    while ended < running:
+        months.add(ended)
+        ended = (ended + timedelta(days=32)).replace(day=1)
+    over = sorted(month for month in months if month < running)
+    if not over:
         return
-    months = sorted({day.replace(day=1) for day in days})
-    ProductMonth.objects.filter(store=store, month__in=months).delete()
+    ProductMonth.objects.filter(store=store, month__in=over).delete()
     with connection.cursor() as cursor:
         cursor.execute(
-            _SUM_MONTHS,
-            {"store": store.pk, "months": months, "first": months[0], "last": months[-1]},
+            _SUM_MONTHS, {"store": store.pk, "months": over, "first": over[0], "last": over[-1]}
         )
+
+
+def reach_measure(*, store: Store, days: list[date]) -> None:
+    """Count again how much of the catalog the days, and their weeks, have shown."""
+    if not days:
+        return
     n_catalog = n_showable(store=store)
     for step, firsts, width in (
         (Reach.Step.DAY, days, 1),

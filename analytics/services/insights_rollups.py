@@ -12,9 +12,10 @@ day is counted; a rebuild looks them up anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 from django.db.models import Max
@@ -32,12 +33,24 @@ from analytics.models import (
     TrackingDay,
     TrackingHour,
 )
-from analytics.services.insights_counting import ATTRIBUTION_DAYS, days_count, lines_attribute
-from analytics.services.insights_lists import known_forget, lists_measure, reach_measure
+from analytics.services.insights_counting import (
+    ATTRIBUTION_DAYS,
+    REPEATED_DAYS,
+    days_count,
+    lines_attribute,
+)
+from analytics.services.insights_lists import (
+    known_forget,
+    lists_measure,
+    months_sum,
+    reach_measure,
+)
 from analytics.services.rollups import (
     EVENT_OVERLAP,
     IMPRESSION_OVERLAP,
     RefreshedDays,
+    days_erased,
+    look_back,
 )
 from catalog.models import EventType, ShopperLink, Store
 
@@ -45,31 +58,44 @@ from catalog.models import EventType, ShopperLink, Store
 _LOCK_CLASS = 0x696E7369  # "insi"
 # A year of events at once would be sorted on disk.
 _CHUNK_DAYS = 31
+# Days without news in between that are read along rather than that the rest is read twice.
+_GAP_DAYS = 3
 _BEGINNING = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 
 
 def insights_refresh(
-    *, store: Store, now: datetime, since: datetime | None = None
+    *,
+    store: Store,
+    now: datetime,
+    since: datetime | None = None,
+    delivered_since: datetime | None = None,
 ) -> RefreshedDays:
     """Count again each day touched since the last refresh; the first refresh counts all days.
 
-    One transaction. `since` looks back further than the watermark: for an import that was open for
-    long.
+    One transaction. `since` and `delivered_since` as in `rollups_refresh`.
     """
     with transaction.atomic():
         _lock(store)
         watermark = InsightsWatermark.objects.filter(store=store).first()
         if watermark is None or watermark.time_zone != store.time_zone:
             return _rebuild(store, now)
+        looked_at = watermark.computed_at
         touched = _touched(
             store,
-            events_since=_earlier(watermark.events_received_at, EVENT_OVERLAP, since),
-            impressions_since=_earlier(
-                watermark.impressions_delivered_at, IMPRESSION_OVERLAP, since
+            events_since=look_back(
+                watermark.events_received_at and looked_at, EVENT_OVERLAP, since
             ),
-            links_since=_earlier(watermark.links_changed_at, EVENT_OVERLAP, since),
+            impressions_since=look_back(
+                watermark.impressions_delivered_at and looked_at,
+                IMPRESSION_OVERLAP,
+                since,
+                delivered_since,
+            ),
+            links_since=look_back(watermark.links_changed_at and looked_at, EVENT_OVERLAP, since),
         )
-        _count(store, touched)
+        erased = days_erased(store, since=watermark.computed_at)
+        touched = replace(touched, days=sorted({*touched.days, *erased}))
+        _count(store, touched, now=now, looked_at=looked_at)
         watermark.events_received_at = touched.received_at or watermark.events_received_at
         watermark.impressions_delivered_at = (
             touched.delivered_at or watermark.impressions_delivered_at
@@ -95,7 +121,7 @@ def _rebuild(store: Store, now: datetime) -> RefreshedDays:
         model.objects.filter(store=store).delete()
     known_forget()
     touched = _touched(store, events_since=None, impressions_since=None, links_since=None)
-    _count(store, touched)
+    _count(store, touched, now=now, looked_at=None)
     InsightsWatermark.objects.update_or_create(
         store=store,
         defaults={
@@ -118,18 +144,18 @@ def _lock(store: Store) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, store.pk])
 
 
-def _earlier(mark: datetime | None, overlap: timedelta, since: datetime | None) -> datetime | None:
-    """The moment to look back to; None means to the beginning."""
-    if mark is None:
-        return None
-    return min(mark - overlap, since) if since else mark - overlap
-
-
 @dataclass(frozen=True, slots=True)
 class _Touched:
-    """Days with news, and the newest event, impression and change of a link among it."""
+    """Days with news, and the newest event, impression and change of a link among it.
+
+    Attributes
+    ----------
+    sold
+        Days whose orders alone have to be looked at again.
+    """
 
     days: list[date]
+    sold: list[date]
     received_at: datetime | None
     delivered_at: datetime | None
     linked_at: datetime | None
@@ -164,6 +190,26 @@ WHERE store_id = %(store)s AND type = {EventType.PURCHASE.value} AND shopper_id 
 )
 """
 
+# Later reports of orders that came in: the order may be one of an earlier day now.
+_TOUCHED_BY_ORDERS = f"""
+SELECT DISTINCT (again.occurred_at AT TIME ZONE %(zone)s)::date
+FROM catalog_event new
+  LEFT JOIN catalog_shopperlink link
+    ON link.store_id = %(store)s AND link.shopper_id = new.shopper_id AND link.undone_at IS NULL
+  CROSS JOIN LATERAL (
+    SELECT coalesce(link.customer_id, new.shopper_id) AS shopper_id
+    UNION SELECT own.shopper_id FROM catalog_shopperlink own
+    WHERE own.store_id = %(store)s AND own.undone_at IS NULL
+      AND own.customer_id = coalesce(link.customer_id, new.shopper_id)
+  ) AS member
+  JOIN catalog_event again
+    ON again.store_id = %(store)s AND again.shopper_id = member.shopper_id
+      AND again.order_id = new.order_id AND again.occurred_at
+        BETWEEN new.occurred_at AND new.occurred_at + interval '{REPEATED_DAYS} days'
+WHERE new.store_id = %(store)s AND new.received_at > %(since)s
+  AND new.type = {EventType.PURCHASE.value} AND again.type = {EventType.PURCHASE.value}
+"""
+
 
 def _touched(
     store: Store,
@@ -187,8 +233,13 @@ def _touched(
         if linked_at is not None and events_since is not None:
             cursor.execute(_TOUCHED_BY_LINKS, parameters | {"since": links_since or _BEGINNING})
             by_links = {day for (day,) in cursor.fetchall()}
+        by_orders: set[date] = set()
+        if by_events and events_since is not None:
+            cursor.execute(_TOUCHED_BY_ORDERS, parameters | {"since": events_since})
+            by_orders = {day for (day,) in cursor.fetchall()}
     return _Touched(
         days=sorted(by_events.keys() | by_impressions.keys() | by_links),
+        sold=sorted(by_orders),
         received_at=max(by_events.values(), default=None),
         delivered_at=max(by_impressions.values(), default=None),
         linked_at=linked_at,
@@ -200,7 +251,7 @@ def _within(days: list[date], n_days: int) -> list[date]:
     return sorted({day + timedelta(days=n) for day in days for n in range(n_days + 1)})
 
 
-def _count(store: Store, touched: _Touched) -> None:
+def _count(store: Store, touched: _Touched, *, now: datetime, looked_at: datetime | None) -> None:
     with connection.cursor() as cursor:
         # A month of events is grouped in memory; the usual few megabytes would send it to disk.
         cursor.execute("SET LOCAL work_mem = '128MB'")
@@ -208,16 +259,24 @@ def _count(store: Store, touched: _Touched) -> None:
     for chunk in _chunks(days):
         days_count(store=store, days=chunk)
         lists_measure(store=store, days=chunk)
-    for chunk in _chunks(_within(touched.days, ATTRIBUTION_DAYS)):
+    sold = sorted({*_within(touched.days, ATTRIBUTION_DAYS), *touched.sold})
+    for chunk in _chunks(sold):
         lines_attribute(store=store, days=chunk)
+    zone = ZoneInfo(store.time_zone)
+    months_sum(
+        store=store,
+        days=days,
+        looked_on=looked_at and looked_at.astimezone(zone).date(),
+        today=now.astimezone(zone).date(),
+    )
     reach_measure(store=store, days=days)
 
 
 def _chunks(days: list[date]) -> Iterator[list[date]]:
-    """Days of a month or so at a time, however far apart."""
+    """Days that lie together, a month or so at a time: all between the ends is read."""
     chunk: list[date] = []
     for day in days:
-        if chunk and (day - chunk[0]).days >= _CHUNK_DAYS:
+        if chunk and ((day - chunk[0]).days >= _CHUNK_DAYS or (day - chunk[-1]).days > _GAP_DAYS):
             yield chunk
             chunk = []
         chunk.append(day)

@@ -77,12 +77,12 @@ ORDER BY n, type, recommendation_id, product_id, occurred_at
 _SHOWN = """
 CREATE TEMPORARY TABLE xp_shown ON COMMIT DROP AS
 SELECT n, recommendation_id, day FROM xp_impression
-UNION
+UNION ALL
 SELECT answer.n, answer.recommendation_id,
   (impression.delivered_at AT TIME ZONE %(zone)s)::date
 FROM (
   SELECT DISTINCT answered.n, answered.recommendation_id, person.shown_from,
-    person.day AS first_day
+    touched.shown_from AS known_from, person.day AS first_day
   FROM xp_answered AS answered JOIN xp_touched AS touched USING (n)
     JOIN xp_person AS person USING (n)
   WHERE answered.is_after AND answered.day >= touched.from_day AND touched.from_day > person.day
@@ -93,10 +93,12 @@ FROM (
   JOIN xp_member AS member
     ON member.n = answer.n AND member.external_id = impression.shopper_external_id
 WHERE impression.delivered_at >= answer.shown_from AND impression.delivered_at < %(until)s
+  AND impression.delivered_at < answer.known_from
   AND {belongs}
 """
 
-# By person and day; the 14 days before exposure are one row without a day.
+# By person and day; the 14 days before exposure are one row without a day. Sums of bigint are
+# numeric and slow, so there is one of them.
 _DEED = f"""
 CREATE TEMPORARY TABLE xp_deed ON COMMIT DROP AS
 WITH reports AS (
@@ -109,8 +111,8 @@ WITH reports AS (
 ), orders AS (
   SELECT DISTINCT ON (n, order_key) * FROM reports ORDER BY n, order_key, occurred_at, event_id
 ), deeds AS (
-  SELECT n, is_after, day, 1 AS n_orders, revenue_minor, n_units, 0 AS n_carts, 0 AS n_views,
-    0 AS n_seen, 0 AS n_clicks
+  SELECT n, is_after, day, 1 AS n_orders, revenue_minor::bigint, n_units::int, 0 AS n_carts,
+    0 AS n_views, 0 AS n_seen, 0 AS n_clicks
   FROM orders
   UNION ALL
   SELECT n, is_after, day, 0, 0, 0, (type = {EventType.ADD_TO_CART.value})::int,
@@ -142,16 +144,19 @@ def days_gather(cursor: CursorWrapper, scope: ExperimentScope, parameters: dict[
     shown_from, exposed_at = cursor.fetchone()
     bounds = {**parameters, "shown_from": shown_from, "events_from": exposed_at - _PRE}
     _make(cursor, "xp_impression", _IMPRESSION.format(belongs=scope.belongs), bounds)
-    _make(cursor, "xp_event", _EVENT, bounds)
+    _make(cursor, "xp_event", _EVENT, bounds, keys="n, type, is_bot, is_after")
     _make(cursor, "xp_answered", _ANSWERED, bounds)
     _make(cursor, "xp_shown", _SHOWN.format(belongs=scope.belongs), bounds)
-    _make(cursor, "xp_deed", _DEED, bounds)
+    _make(cursor, "xp_deed", _DEED, bounds, keys="n, day")
     lists_gather(cursor, scope, shown_from=shown_from)
 
 
-def _make(cursor: CursorWrapper, table: str, sql: str, parameters: dict[str, Any]) -> None:
+def _make(
+    cursor: CursorWrapper, table: str, sql: str, parameters: dict[str, Any], *, keys: str = "n"
+) -> None:
+    """Make a temporary table. The planner has to know how many rows are joined, and by what."""
     cursor.execute(sql, parameters)
-    cursor.execute(f"ANALYZE {table}")
+    cursor.execute(f"ANALYZE {table} ({keys})")
 
 
 _OF_DEEDS = (
@@ -189,46 +194,61 @@ INSERT INTO analytics_participantday
 SELECT %(store)s, %(experiment)s, fresh.day, person.person,
   {", ".join(f"fresh.{name}" for name in MEASURES)}
 FROM xp_fresh AS fresh JOIN xp_person AS person USING (n)
+ORDER BY fresh.day, fresh.n
+"""
+# Without anything to replace, none of what this costs.
+_REPLACE = f"""
 ON CONFLICT (store_id, experiment_id, day, person) DO UPDATE SET
   ({", ".join(MEASURES)}) = ({", ".join(f"excluded.{name}" for name in MEASURES)})
 WHERE analytics_participantday.* IS DISTINCT FROM excluded.*
 """
 
 
-def days_write(cursor: CursorWrapper, parameters: dict[str, Any]) -> int:
-    """Replace the days of those touched; returns how many rows changed."""
-    _make(cursor, "xp_fresh", _FRESH, parameters)
+def days_write(cursor: CursorWrapper, parameters: dict[str, Any], *, anew: bool) -> int:
+    """Replace the days of those touched; returns how many rows changed. Anew: there are none."""
+    _make(cursor, "xp_fresh", _FRESH, parameters, keys="n, day")
+    if anew:
+        cursor.execute(_WRITE, parameters)
+        return int(cursor.rowcount)
     cursor.execute(_FORGET, parameters)
     n_changed = cursor.rowcount
-    cursor.execute(_WRITE, parameters)
+    cursor.execute(_WRITE + _REPLACE, parameters)
     return int(n_changed + cursor.rowcount)
 
 
-# Whole days in which something was delivered since. An answer of another experiment to somebody of
-# the hold-out counts for the side that the shopper is on.
+# From the first day on in which something was delivered since. An answer of another experiment to
+# somebody of the hold-out counts for the side that the shopper is on.
+_NEWS_FROM = """
+SELECT date_trunc('day', min(impression.delivered_at) AT TIME ZONE %(zone)s) AT TIME ZONE %(zone)s
+FROM recommender_impression AS impression
+WHERE impression.store_id = %(store)s AND impression.delivered_at > %(impressions_since)s
+  AND impression.delivered_at < %(until)s AND {belongs}
+"""
+
 _VARIANT_DAYS = """
-WITH days AS (
-  SELECT DISTINCT (impression.delivered_at AT TIME ZONE %(zone)s)::date AS day
-  FROM recommender_impression AS impression
-  WHERE impression.store_id = %(store)s AND impression.delivered_at >= %(impressions_since)s
-    AND impression.delivered_at < %(until)s AND {belongs}
-), answers AS (
+WITH answers AS (
   SELECT (impression.delivered_at AT TIME ZONE %(zone)s)::date AS day,
     {variant} AS variant_id,
     width_bucket(impression.took_us::float8, %(edges)s::float8[]) AS bin
   FROM recommender_impression AS impression {exposed}
   WHERE impression.store_id = %(store)s AND impression.delivered_at >= %(started)s - interval '1 millisecond'
     AND impression.delivered_at < %(until)s AND {belongs}
-    AND impression.delivered_at >= (SELECT min(day)::timestamp AT TIME ZONE %(zone)s FROM days)
+    AND impression.delivered_at >= %(news_from)s
 ), counts AS (
   SELECT day, variant_id, bin, count(*) AS n
-  FROM answers JOIN days USING (day) WHERE variant_id IS NOT NULL GROUP BY 1, 2, 3
+  FROM answers WHERE variant_id IS NOT NULL GROUP BY 1, 2, 3
+), every AS (
+  SELECT day, variant_id, bin, sum(n)::bigint AS n
+  FROM (
+    SELECT day, variant_id, bin, n FROM counts
+    UNION ALL
+    SELECT day, variant_id, bin, 0
+    FROM (SELECT DISTINCT day, variant_id FROM counts) AS pair
+      CROSS JOIN generate_series(0, %(n_bins)s - 1) AS bin
+  ) AS filled
+  GROUP BY 1, 2, 3
 ), whole AS (
-  SELECT day, variant_id, array_agg(coalesce(n, 0) ORDER BY bin) AS latency_counts
-  FROM (SELECT DISTINCT day, variant_id FROM counts) AS pair
-    CROSS JOIN generate_series(0, %(n_bins)s - 1) AS bin
-    LEFT JOIN counts USING (day, variant_id, bin)
-  GROUP BY 1, 2
+  SELECT day, variant_id, array_agg(n ORDER BY bin) AS latency_counts FROM every GROUP BY 1, 2
 )
 INSERT INTO analytics_variantday (store_id, experiment_id, day, variant_id, latency_counts)
 SELECT %(store)s, %(experiment)s, day, variant_id, latency_counts FROM whole
@@ -247,11 +267,21 @@ def variant_days_write(
     cursor: CursorWrapper, scope: ExperimentScope, parameters: dict[str, Any]
 ) -> int:
     """Count the response times of the days with new answers again; returns how many rows changed."""
+    # On its own: the planner has to know whether it is a day or all of them.
+    cursor.execute(_NEWS_FROM.format(belongs=scope.belongs), parameters)
+    (news_from,) = cursor.fetchone()
+    if news_from is None:
+        return 0
     sql = _VARIANT_DAYS.format(
         belongs=scope.belongs,
         variant="exposed.variant_id" if scope.is_holdout else "impression.variant_id",
         exposed=_EXPOSED if scope.is_holdout else "",
     )
-    values = {**parameters, "edges": LATENCY_EDGES_US.tolist(), "n_bins": N_BINS}
+    values = {
+        **parameters,
+        "news_from": news_from,
+        "edges": LATENCY_EDGES_US.tolist(),
+        "n_bins": N_BINS,
+    }
     cursor.execute(sql, values)
     return int(cursor.rowcount)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -29,11 +29,11 @@ from analytics.metrics.lists import (
     segment_sums,
     starts_of,
 )
-from analytics.selectors.array_copy import Lists, copy_lists
+from analytics.selectors.array_copy import Lists, binary_rows, copy_lists
 from analytics.selectors.experiment_scope import ExperimentScope
 from analytics.selectors.list_worth import ListWorth, list_worth
 from catalog.models import EventType
-from recommender.engine.types import Float64Array, Int64Array
+from recommender.engine.types import BoolArray, Float64Array, Int64Array
 from recommender.models import StrategyVersion
 from recommender.selectors.training_data import copy_binary
 from recommender.serving.strategy import StrategyDocument
@@ -41,7 +41,6 @@ from recommender.serving.strategy import StrategyDocument
 HISTORY_DAYS = 90
 HISTORY_LENGTH = 50
 _DEALT_WITH = (EventType.VIEW_ITEM, EventType.ADD_TO_CART, EventType.PURCHASE)
-_DAY_ZERO = date(2000, 1, 1)
 # Lists that are judged at a time: their vectors and histories are in memory together.
 _BLOCK = 40_000
 # Sums are the same however the lists came in: beyond this the last bits differ.
@@ -61,7 +60,7 @@ WHERE NOT event.is_bot AND event.product_id = ANY(impression.product_ids) AND (
 """
 
 _HISTORY = """
-SELECT DISTINCT member.n::int8 AS n,
+SELECT member.n::int8 AS n,
   ((event.occurred_at AT TIME ZONE %(zone)s)::date - DATE '2000-01-01')::int8 AS day,
   event.product_id
 FROM (SELECT DISTINCT n FROM xp_impression) AS shown JOIN xp_member AS member USING (n)
@@ -122,8 +121,13 @@ def _history(worth: ListWorth, parameters: dict[str, Any]) -> _History:
     rows = worth.rows_of(raw["product_id"])
     keys = _person_day(raw["n"].astype(np.int64), raw["day"].astype(np.int64))
     known = rows < len(worth.ids)
-    order = np.lexsort((rows[known], keys[known]))
-    return _History(keys[known][order], rows[known][order])
+    rows, keys = rows[known], keys[known]
+    order = np.lexsort((rows, keys))
+    rows, keys = rows[order], keys[order]
+    # A product that was looked at twice on a day is there once.
+    other = np.ones(len(rows), np.bool_)
+    other[1:] = (rows[1:] != rows[:-1]) | (keys[1:] != keys[:-1])
+    return _History(keys[other], rows[other])
 
 
 def _figures(
@@ -151,7 +155,7 @@ def _figures(
                 worth.vectors,
                 rows,
                 starts,
-                relevant=np.isin(place, useful),
+                relevant=_among(place, useful),
                 owners=owners,
                 history_rows=of_owner,
                 history_starts=owner_starts,
@@ -166,6 +170,14 @@ def _figures(
         }
         for name, values in part.items():
             found[name][first:last] = values
+    return found
+
+
+def _among(values: Int64Array, ascending: Int64Array) -> BoolArray:
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: BoolArray = ascending[at] == values
     return found
 
 
@@ -256,31 +268,30 @@ def _write(cursor: CursorWrapper, lists: Lists, figures: dict[str, Float64Array]
     days, of_day = np.unique(_person_day(lists.keys[:, 1], lists.keys[:, 2]), return_inverse=True)
     sizes = np.diff(lists.starts)
 
-    def total(values: npt.NDArray[Any]) -> list[float]:
-        summed = np.bincount(of_day, weights=values.astype(np.float64), minlength=len(days))
-        found: list[float] = summed.round(_DIGITS).tolist()
-        return found
+    def total(values: npt.NDArray[Any]) -> Float64Array:
+        weights = values.astype(np.float64)
+        summed: Float64Array = np.bincount(of_day, weights, len(days)).astype(np.float64)
+        return summed.round(_DIGITS)
 
-    def count(values: npt.NDArray[Any]) -> list[int]:
-        return [round(each) for each in total(values)]
-
-    columns: list[list[int] | list[float]] = [
-        count(np.ones(len(sizes))),
-        count(sizes),
-        count(figures["n_fallback_slots"]),
-        count(sizes == 0),
-    ]
-    for name in ("diversity", "novelty", "serendipity", "calibration"):
-        if name == "novelty":
-            columns += [total(figures["novelty_sum"]), count(figures["n_novelty"])]
-        else:
-            known = ~np.isnan(figures[name])
-            columns += [total(np.where(known, figures[name], 0.0)), count(known)]
-    persons, dates = (days >> 15).tolist(), ((days & (2**15 - 1)) - 2**14).tolist()
-    names = {day: (_DAY_ZERO + timedelta(days=day)).isoformat() for day in set(dates)}
-    lines = [
-        "\t".join((str(n), names[day], *map(repr, rest)))
-        for n, day, rest in zip(persons, dates, zip(*columns, strict=True), strict=True)
-    ]
-    with connection.wrap_database_errors, cursor.cursor.copy("COPY xp_list FROM STDIN") as copy:
-        copy.write("\n".join(lines) + "\n")
+    values: dict[str, npt.NDArray[Any]] = {
+        "n": days >> 15,
+        # A date is the days since 2000.
+        "day": (days & (2**15 - 1)) - 2**14,
+        "n_impressions": total(np.ones(len(sizes))),
+        "n_slots": total(sizes),
+        "n_fallback_slots": total(figures["n_fallback_slots"]),
+        "n_empty": total(sizes == 0),
+        "novelty_sum": total(figures["novelty_sum"]),
+        "n_novelty": total(figures["n_novelty"]),
+    }
+    for name in ("diversity", "serendipity", "calibration"):
+        known = ~np.isnan(figures[name])
+        values[f"{name}_sum"] = total(np.where(known, figures[name], 0.0))
+        values[f"n_{name}"] = total(known)
+    with (
+        connection.wrap_database_errors,
+        cursor.cursor.copy(
+            f"COPY xp_list ({', '.join(values)}) FROM STDIN (FORMAT binary)"
+        ) as copy,
+    ):
+        copy.write(binary_rows(values))

@@ -17,7 +17,7 @@ The work is done in temporary tables (`xp_…`); a person is a number `n` there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
@@ -26,7 +26,8 @@ from django.db.backends.utils import CursorWrapper
 from analytics.models import ExperimentWatermark, Participant, ParticipantDay, VariantDay
 from analytics.selectors.experiment_scope import ExperimentScope, experiment_scope
 from analytics.services.participant_days import days_gather, days_write, variant_days_write
-from analytics.services.rollups import EVENT_OVERLAP, IMPRESSION_OVERLAP
+from analytics.services.participant_marks import marks_read, news_from
+from analytics.services.rollups import EVENT_OVERLAP
 from recommender.models import Experiment
 from recommender.selectors.training_data import shopper_links
 
@@ -34,7 +35,6 @@ PRE_DAYS = 14
 
 # Two refreshes of one experiment at a time would both be right, but one would wait on each row.
 _LOCK_CLASS = 0x70617274  # "part"
-_BEGINNING = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 _TABLES = (
     "xp_linked", "xp_exposed", "xp_person", "xp_member", "xp_touched", "xp_impression", "xp_event",
     "xp_answered", "xp_shown", "xp_deed", "xp_list", "xp_fresh",
@@ -60,19 +60,24 @@ class Refreshed:
 
 
 def experiment_refresh(
-    *, experiment: Experiment, now: datetime, since: datetime | None = None
+    *,
+    experiment: Experiment,
+    now: datetime,
+    since: datetime | None = None,
+    refreshed_at: datetime | None = None,
 ) -> Refreshed:
     """Bring participants and days of a started experiment up to date; the first time all of them.
 
     One transaction. `since` looks back further than the watermark: for an import that was open for
-    long.
+    long. `refreshed_at`: the `now` of an earlier refresh. What had come in well before it was
+    counted then; who doesn't know it counts the last minutes before the newest fact again.
     """
     with transaction.atomic():
         _lock(experiment)
         watermark = ExperimentWatermark.objects.filter(experiment=experiment).first()
         if watermark is None or watermark.time_zone != experiment.store.time_zone:
             return _rebuild(experiment, now)
-        return _count(experiment, now, watermark, since)
+        return _count(experiment, now, watermark, since, refreshed_at)
 
 
 def experiment_rebuild(*, experiment: Experiment, now: datetime) -> Refreshed:
@@ -86,7 +91,7 @@ def _rebuild(experiment: Experiment, now: datetime) -> Refreshed:
     for model in (Participant, ParticipantDay, VariantDay):
         model.objects.filter(store=experiment.store_id, experiment=experiment).delete()
     ExperimentWatermark.objects.filter(experiment=experiment).delete()
-    return _count(experiment, now, None, None)
+    return _count(experiment, now, None, None, None)
 
 
 def _lock(experiment: Experiment) -> None:
@@ -94,34 +99,28 @@ def _lock(experiment: Experiment) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, experiment.pk % 2**31])
 
 
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """The newest facts there are, and from where to look for what is new; None: from the start."""
-
-    events: datetime | None
-    impressions: datetime | None
-    exposures: datetime | None
-    links: datetime | None
-    events_since: datetime
-    impressions_since: datetime
-    links_since: datetime
-
-
 def _count(
     experiment: Experiment,
     now: datetime,
     watermark: ExperimentWatermark | None,
     since: datetime | None,
+    refreshed_at: datetime | None,
 ) -> Refreshed:
     scope = experiment_scope(experiment=experiment)
     with connection.cursor() as cursor:
         # Read before anything else: what comes in meanwhile is for the next refresh as well.
-        marks = _marks(cursor, scope, watermark, since)
+        marks = marks_read(cursor, scope, watermark, since=since, refreshed_at=refreshed_at)
         parameters = {
             **scope.parameters,
             "events_since": marks.events_since,
             "impressions_since": marks.impressions_since,
             "links_since": marks.links_since,
+            "erased_since": news_from(
+                None if watermark is None else watermark.computed_at,
+                EVENT_OVERLAP,
+                since,
+                refreshed_at=None,
+            ),
         }
         # A rebuild groups a year of events in memory; the usual megabytes would send it to disk.
         cursor.execute("SET LOCAL work_mem = '128MB'")
@@ -131,7 +130,7 @@ def _count(
         if n_touched:
             days_gather(cursor, scope, parameters)
             n_changed += _write_participants(cursor, parameters)
-            n_changed += days_write(cursor, parameters)
+            n_changed += days_write(cursor, parameters, anew=watermark is None)
         n_changed += variant_days_write(cursor, scope, parameters)
         cursor.execute("SELECT count(*) FROM xp_person")
         (n_participants,) = cursor.fetchone()
@@ -151,50 +150,6 @@ def _count(
         },
     )
     return Refreshed(n_participants, n_touched, n_changed, now)
-
-
-_MARKS = """
-SELECT
-  (SELECT max(received_at) FROM catalog_event WHERE store_id = %(store)s),
-  (SELECT max(delivered_at) FROM recommender_impression
-   WHERE store_id = %(store)s AND delivered_at < %(until)s),
-  (SELECT max(exposed_at) FROM recommender_exposure
-   WHERE store_id = %(store)s AND experiment_id = %(experiment)s),
-  (SELECT max(greatest(linked_at, undone_at)) FROM catalog_shopperlink
-   WHERE store_id = %(store)s)
-"""
-
-
-def _marks(
-    cursor: CursorWrapper,
-    scope: ExperimentScope,
-    watermark: ExperimentWatermark | None,
-    since: datetime | None,
-) -> _Marks:
-    cursor.execute(_MARKS, scope.parameters)
-    events, impressions, exposures, links = cursor.fetchone()
-    # Impressions are written down to the millisecond.
-    started_at = scope.started_at - timedelta(milliseconds=1)
-    if watermark is None:
-        return _Marks(events, impressions, exposures, links, _BEGINNING, started_at, _BEGINNING)
-    return _Marks(
-        events,
-        impressions,
-        exposures,
-        links,
-        _earlier(watermark.events_received_at, EVENT_OVERLAP, since),
-        max(
-            _earlier(watermark.impressions_delivered_at, IMPRESSION_OVERLAP, since),
-            started_at,
-        ),
-        _earlier(watermark.links_changed_at, EVENT_OVERLAP, since),
-    )
-
-
-def _earlier(mark: datetime | None, overlap: timedelta, since: datetime | None) -> datetime:
-    if mark is None:
-        return _BEGINNING
-    return min(mark - overlap, since) if since else mark - overlap
 
 
 # ------------------------------------------------------------------------------- who takes part
@@ -311,6 +266,13 @@ _TOUCHED = """
   WHERE link.store_id = %(store)s
     AND (link.linked_at > %(links_since)s OR link.undone_at > %(links_since)s)
   UNION ALL
+  -- Who was one person with somebody who was erased.
+  SELECT member.n, person.day, true
+  FROM catalog_erasure AS erasure
+    JOIN xp_member AS member ON member.shopper_id = ANY(erasure.linked_ids)
+    JOIN xp_person AS person ON person.n = member.n
+  WHERE erasure.store_id = %(store)s AND erasure.erased_at > %(erased_since)s
+  UNION ALL
   SELECT member.n, (event.occurred_at AT TIME ZONE %(zone)s)::date, false
   FROM catalog_event AS event JOIN xp_member AS member ON member.shopper_id = event.shopper_id
   WHERE event.store_id = %(store)s AND event.received_at > %(events_since)s
@@ -319,7 +281,7 @@ _TOUCHED = """
   SELECT member.n, (impression.delivered_at AT TIME ZONE %(zone)s)::date, false
   FROM recommender_impression AS impression
     JOIN xp_member AS member ON member.external_id = impression.shopper_external_id
-  WHERE impression.store_id = %(store)s AND impression.delivered_at >= %(impressions_since)s
+  WHERE impression.store_id = %(store)s AND impression.delivered_at > %(impressions_since)s
     AND impression.delivered_at < %(until)s AND {belongs}
 """
 
@@ -357,9 +319,9 @@ INSERT INTO analytics_participant (
   is_returning, placement_id, pre_orders, pre_revenue_minor, pre_carts, pre_seen, pre_clicks
 )
 SELECT %(store)s, %(experiment)s, person.person, person.variant_id, person.exposed_at, person.day,
-  person.in_several OR coalesce(shown.in_another, false)
+  person.in_several OR crossed.n IS NOT NULL
     OR (NOT touched.is_full AND coalesce(old.is_crossover, false)),
-  coalesce(machine.is_bot, false),
+  machine.n IS NOT NULL,
   coalesce(first.device, CASE WHEN NOT touched.is_full THEN old.device END),
   coalesce(seen.first_at < person.day::timestamp AT TIME ZONE %(zone)s, false),
   coalesce(first.placement_id, CASE WHEN NOT touched.is_full THEN old.placement_id END),
@@ -370,14 +332,13 @@ LEFT JOIN analytics_participant AS old ON old.store_id = %(store)s
   AND old.experiment_id = %(experiment)s AND old.person = person.person
 LEFT JOIN xp_deed AS pre ON pre.n = person.n AND pre.day IS NULL
 LEFT JOIN (
-  SELECT n, bool_or(is_bot AND is_after) AS is_bot FROM xp_event GROUP BY n
+  SELECT DISTINCT n FROM xp_event WHERE is_bot AND is_after
 ) AS machine ON machine.n = person.n
 LEFT JOIN (
-  SELECT impression.n, bool_or(impression.variant_id <> person.variant_id) AS in_another
+  SELECT DISTINCT n
   FROM xp_impression AS impression JOIN xp_person AS person USING (n)
-  WHERE impression.tells_variant
-  GROUP BY impression.n
-) AS shown ON shown.n = person.n
+  WHERE impression.tells_variant AND impression.variant_id <> person.variant_id
+) AS crossed ON crossed.n = person.n
 LEFT JOIN (
   SELECT DISTINCT ON (n) n, device, placement_id
   FROM xp_impression AS impression JOIN xp_person AS person USING (n)
@@ -392,6 +353,7 @@ LEFT JOIN (
     JOIN catalog_shopper AS shopper ON shopper.id = member.shopper_id
   GROUP BY member.n
 ) AS seen ON seen.n = person.n
+ORDER BY person.n
 ON CONFLICT (store_id, experiment_id, person) DO UPDATE SET
   (variant_id, exposed_at, day, is_crossover, is_bot, device, is_returning, placement_id,
    pre_orders, pre_revenue_minor, pre_carts, pre_seen, pre_clicks)

@@ -20,15 +20,15 @@ Kind = ExperimentSnapshot.Kind
 def replayed_count(*, store: Store, since: datetime, now: datetime) -> None:
     """Bring every figure of a demo store up to date, whatever was played in whatever order.
 
-    Days are counted again by what was received. Experiments also look for answers by the time of
-    their delivery, and a replay's lies in the past: no watermark waits there, so `since` is the
-    beginning of what was played. Each running one then gets its planned look anew: while its weeks
-    were played, their end had passed by the clock already, with most of the facts still to come.
+    What was received is found by when it was. Answers are looked for by the time of their delivery,
+    and a replay's lies in the past: no watermark waits there, so `since` is the beginning of what
+    was played. Each running experiment then gets its planned look anew: while its weeks were played,
+    their end had passed by the clock already, with most of the facts still to come.
     """
     if not store.is_demo:
         raise ValueError(f"{store.slug!r} is no demo store")
-    rollups_refresh(store=store, now=now)
-    insights_refresh(store=store, now=now)
+    rollups_refresh(store=store, now=now, delivered_since=since)
+    insights_refresh(store=store, now=now, delivered_since=since)
     running = Experiment.objects.filter(store=store, state=Experiment.State.RUNNING)
     for experiment in running.select_related("store").order_by("pk"):
         with transaction.atomic():

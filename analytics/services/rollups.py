@@ -18,11 +18,11 @@ from typing import Any
 from django.db import connection, transaction
 
 from analytics.models import AnswerHour, DailyRollup, RollupWatermark, ShopperDay
-from catalog.models import EventType, Store
+from catalog.models import Erasure, EventType, Store
 
 # An event is stamped before its transaction commits, and several processes stamp: what became
-# visible after the last look may carry a time this far before it. Imports that stay open longer
-# call `rollups_refresh(..., since=start)` when they are done.
+# visible after the last look may carry a time this far before that look. Imports that stay open
+# longer call `rollups_refresh(..., since=start)` when they are done.
 EVENT_OVERLAP = timedelta(minutes=2)
 # Web processes write impressions behind the answer, and keep them while PostgreSQL is away.
 IMPRESSION_OVERLAP = timedelta(hours=1)
@@ -40,27 +40,46 @@ class RefreshedDays:
     last: date | None
 
 
-def rollups_refresh(*, store: Store, now: datetime, since: datetime | None = None) -> RefreshedDays:
+def rollups_refresh(
+    *,
+    store: Store,
+    now: datetime,
+    since: datetime | None = None,
+    delivered_since: datetime | None = None,
+) -> RefreshedDays:
     """Count again each day touched since the last refresh; the first refresh counts all days.
 
-    One transaction. `since` looks back further than the watermark: for an import that was open for
-    long.
+    One transaction. `since` looks back further than the last refresh: for an import that was open
+    for long; `delivered_since` only for impressions: for a replay, which delivers in the past.
     """
     with transaction.atomic():
         _lock(store)
         watermark = RollupWatermark.objects.filter(store=store).first()
         if watermark is None or watermark.time_zone != store.time_zone:
             return _rebuild(store, now)
-        events_since = _earlier(watermark.events_received_at, EVENT_OVERLAP, since)
-        impressions_since = _earlier(watermark.impressions_delivered_at, IMPRESSION_OVERLAP, since)
+        looked_at = watermark.computed_at
+        events_since = look_back(watermark.events_received_at and looked_at, EVENT_OVERLAP, since)
+        impressions_since = look_back(
+            watermark.impressions_delivered_at and looked_at,
+            IMPRESSION_OVERLAP,
+            since,
+            delivered_since,
+        )
         touched = _touched(store, events_since, impressions_since)
         delivered_at = touched.delivered_at or watermark.impressions_delivered_at
-        _count(store, touched.days, until=delivered_at, now=now)
+        days = sorted({*touched.days, *days_erased(store, since=watermark.computed_at)})
+        _count(store, days, until=delivered_at, now=now)
         watermark.events_received_at = touched.received_at or watermark.events_received_at
         watermark.impressions_delivered_at = delivered_at
         watermark.computed_at = now
         watermark.save()
-    return _refreshed(touched.days)
+    return _refreshed(days)
+
+
+def days_erased(store: Store, *, since: datetime) -> set[date]:
+    """The days on which somebody did something who was erased since the last look."""
+    erasures = Erasure.objects.filter(store=store, erased_at__gt=since - EVENT_OVERLAP)
+    return {day for days in erasures.values_list("days", flat=True) for day in days}
 
 
 def rollups_rebuild(*, store: Store, now: datetime) -> RefreshedDays:
@@ -97,11 +116,17 @@ def _lock(store: Store) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, store.pk])
 
 
-def _earlier(mark: datetime | None, overlap: timedelta, since: datetime | None) -> datetime | None:
-    """The moment to look back to; None means to the beginning."""
-    if mark is None:
+def look_back(
+    looked_at: datetime | None, overlap: timedelta, *further: datetime | None
+) -> datetime | None:
+    """The moment from which on something may be news; None: all of it is, there was nothing yet.
+
+    Counted from the time of the last look, not from the newest stamp it saw: that of a large import
+    would have it counted again by every look until something else comes in.
+    """
+    if looked_at is None:
         return None
-    return min(mark - overlap, since) if since else mark - overlap
+    return min([looked_at - overlap, *(each for each in further if each is not None)])
 
 
 _TOUCHED = """

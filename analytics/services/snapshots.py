@@ -26,6 +26,8 @@ from analytics.results.document import Results, results_json, results_read
 from analytics.results.facts import Facts, Found
 from analytics.selectors.experiment_facts import experiment_ends_at, experiment_facts
 from analytics.services.participants import Refreshed, experiment_refresh
+from analytics.services.rollups import EVENT_OVERLAP
+from catalog.models import Erasure
 from recommender.models import Experiment
 
 Kind = ExperimentSnapshot.Kind
@@ -55,8 +57,12 @@ def snapshot_refresh(*, experiment: Experiment, now: datetime, anew: bool = Fals
     if not anew and _is_over(experiment, now):
         return Looked(None, None, 0.0)
     with transaction.atomic():
-        refreshed = experiment_refresh(experiment=experiment, now=now)
         latest = _latest(experiment)
+        refreshed = experiment_refresh(
+            experiment=experiment,
+            now=now,
+            refreshed_at=None if latest is None else latest.computed_at,
+        )
         if latest is not None:
             _keep_day(experiment, latest, now)
         if not (anew or latest is None or _is_news(experiment, latest, refreshed, now)):
@@ -144,7 +150,12 @@ def _is_over(experiment: Experiment, now: datetime) -> bool:
     if stopped_at is None or now <= stopped_at + LATE:
         return False
     latest = _latest(experiment)
-    return latest is not None and latest.computed_at is not None and latest.computed_at > stopped_at
+    if latest is None or latest.computed_at is None or latest.computed_at <= stopped_at:
+        return False
+    # Who was erased since isn't in it any more.
+    erased_since = latest.computed_at - EVENT_OVERLAP
+    erasures = Erasure.objects.filter(store=experiment.store_id, erased_at__gt=erased_since)
+    return not erasures.exists()
 
 
 def _latest(experiment: Experiment) -> ExperimentSnapshot | None:

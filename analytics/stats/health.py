@@ -149,7 +149,7 @@ def _sequential_p(observed: Sequence[int], shares: Sequence[float]) -> float:
     factors = [_log_factor(observed, shares, mass) for mass in _CONCENTRATIONS]
     largest = max(factors)
     mean = sum(exp(factor - largest) for factor in factors) / len(factors)
-    return min(1.0, exp(-largest) / mean) if largest > -700 else 1.0
+    return min(1.0, exp(-largest) / mean)
 
 
 def _log_factor(observed: Sequence[int], shares: Sequence[float], concentration: float) -> float:

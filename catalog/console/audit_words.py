@@ -72,6 +72,7 @@ ACTION_WORDS: dict[str, str] = {
     "segment.create": "Segment: made",
     "segment.delete": "Segment: deleted",
     "segment.edit": "Segment: changed",
+    "shopper.erase": "Shopper: erased",
     "shopper.link": "Shopper: linked",
     "shopper.unlink": "Shopper: link undone",
     "store.create": "Store: opened",

@@ -4,13 +4,14 @@ from catalog.models.keys import ApiKey
 from catalog.models.people import AuditEntry, Invitation
 from catalog.models.products import Product
 from catalog.models.replays import DemoReplay
-from catalog.models.shoppers import Shopper, ShopperLink
+from catalog.models.shoppers import Erasure, Shopper, ShopperLink
 from catalog.models.stores import Member, Store, User
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
     "DemoReplay",
+    "Erasure",
     "Event",
     "EventType",
     "FeedFormat",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
@@ -76,3 +77,35 @@ class ShopperLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.shopper} is {self.customer}"
+
+
+class Erasure(models.Model):
+    """That a shopper was erased: whoever has counted those days counts them again. Append-only.
+
+    Who it was stands nowhere. `linked_ids` are the shoppers who were one person with the erased
+    one: what is counted by person is counted anew for them.
+    """
+
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="erasures")
+    erased_at = models.DateTimeField(default=timezone.now)
+    days = ArrayField(
+        models.DateField(), help_text="With events of the person, in the store's time zone"
+    )
+    linked_ids = ArrayField(models.BigIntegerField(), default=list)
+    n_events = models.BigIntegerField()
+    n_impressions = models.BigIntegerField()
+    n_exposures = models.BigIntegerField()
+    member = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Empty: the shop asked for it",
+    )
+
+    class Meta:
+        indexes = (models.Index(fields=("store", "-erased_at"), name="erasure_newest"),)
+
+    def __str__(self) -> str:
+        return f"{self.n_events} events at {self.erased_at:%Y-%m-%d %H:%M}"

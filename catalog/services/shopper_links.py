@@ -59,7 +59,7 @@ def shopper_link(
     )
     now = timezone.now()
     with transaction.atomic():
-        _lock(store)
+        links_lock(store)
         ids = _shoppers(store, now, shopper_external_id, customer_external_id)
         shopper_id, customer_id = ids[shopper_external_id], ids[customer_external_id]
         live = (
@@ -102,7 +102,7 @@ def shopper_unlink(
 ) -> ShopperLink | None:
     """Undo the shopper's link, which stays on record. None if there is none. Commits."""
     with transaction.atomic():
-        _lock(store)
+        links_lock(store)
         link = (
             ShopperLink.objects.filter(
                 store=store, shopper__external_id=shopper_external_id, undone_at=None
@@ -133,7 +133,7 @@ def _check_id(field: str, text: str) -> None:
         raise LinkRefused(field, f"{ANONYMOUS!r} stands for everybody who denied consent.")
 
 
-def _lock(store: Store) -> None:
+def links_lock(store: Store) -> None:
     """One link of a store at a time: two that are right by themselves could close a circle."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCK, store.pk & 0x7FFFFFFF))

@@ -271,6 +271,65 @@ COMPONENTS: dict[str, Schema] = {
             "linked_at": {"type": "string", "format": "date-time"},
         },
     },
+    "ShopperErased": {
+        "type": "object",
+        "required": [
+            "dry_run",
+            "events",
+            "impressions",
+            "exposures",
+            "links",
+            "refused_events",
+            "profile",
+            "linked",
+            "session_forgotten",
+        ],
+        "properties": {
+            "dry_run": {"type": "boolean"},
+            "events": {"type": "integer", "description": "Lines of events, deleted"},
+            "impressions": {"type": "integer", "description": "Kept without the id"},
+            "exposures": {"type": "integer", "description": "To experiments, deleted"},
+            "links": {"type": "integer", "description": "Undone ones as well, deleted"},
+            "refused_events": {"type": "integer", "description": "Kept for a look, deleted"},
+            "profile": {"type": "boolean", "description": "Whether there was one"},
+            "linked": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Other ids of the same person; they stay",
+            },
+            "session_forgotten": {
+                "type": "boolean",
+                "description": "False: the memory of recent events was away; call again",
+            },
+        },
+    },
+    "ShopperExport": {
+        "type": "object",
+        "required": [
+            "shopper_id",
+            "store",
+            "currency",
+            "linked",
+            "links",
+            "exposures",
+            "impressions",
+            "refused_events",
+            "events",
+        ],
+        "properties": {
+            "shopper_id": {"type": "string"},
+            "store": {"type": "string"},
+            "currency": {"type": "string"},
+            "linked": {"type": "array", "items": {"type": "string"}},
+            "first_seen_at": {"type": "string", "format": "date-time"},
+            "last_seen_at": {"type": "string", "format": "date-time"},
+            "profile": {"type": "object"},
+            **{
+                name: {"type": "array", "items": {"type": "object"}}
+                for name in ("links", "exposures", "impressions", "refused_events", "events")
+            },
+        },
+    },
     "PageAnswer": {
         "type": "object",
         "required": ["recommendations"],

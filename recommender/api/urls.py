@@ -14,7 +14,7 @@ from catalog.api.products import ProductsView, ProductView
 from recommender.api.fast_lane import hot, hot_events, hot_page, hot_placement
 from recommender.api.openapi import DocumentationPage, OpenApiDocument
 from recommender.api.recommendations import placement_fragment
-from recommender.api.shoppers import ShopperLinkView
+from recommender.api.shoppers import ShopperExportView, ShopperLinkView, ShopperView
 
 urlpatterns: list[URLPattern] = [
     path("events", hot_events, name="v1-events"),
@@ -34,6 +34,10 @@ urlpatterns: list[URLPattern] = [
     path("products", ProductsView.as_view(), name="v1-products"),
     path("products/<path:external_id>", ProductView.as_view(), name="v1-product"),
     path("shoppers/<path:shopper_id>/link", ShopperLinkView.as_view(), name="v1-shopper-link"),
+    path(
+        "shoppers/<path:shopper_id>/export", ShopperExportView.as_view(), name="v1-shopper-export"
+    ),
+    path("shoppers/<path:shopper_id>", ShopperView.as_view(), name="v1-shopper"),
     path("openapi.json", OpenApiDocument.as_view(), name="v1-openapi"),
     path("docs", DocumentationPage.as_view(), name="v1-docs"),
     # Last: an address that doesn't exist is told in the API's own way.

@@ -324,7 +324,7 @@ def _answers(seen: Preview, understood: Understood, *, title: str = "Now") -> di
     return {
         "columns": columns,
         "summary": change_words(now, then) if then is not None else "",
-        "experiment": seen.experiment,
+        "experiments": seen.experiments,
         "why_not": _why_not(seen, understood),
         "why_shown": _is_shown(seen, understood),
         "took_ms": seen.took_ms,

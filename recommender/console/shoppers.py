@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from catalog.console.access import EDITORS, ConsoleRequest, can_edit, member_page
+from catalog.console.access import EDITORS, OWNERS, ConsoleRequest, can_edit, can_own, member_page
 from catalog.models import Product, Shopper, ShopperLink
 from catalog.selectors.activity import EVENT_WORDS, latest_events
 from catalog.selectors.product_list import products_by_id
@@ -24,6 +24,8 @@ from catalog.selectors.shopper_list import (
 )
 from catalog.services.shopper_links import LinkRefused
 from recommender.console.strategy_words import source_label
+from recommender.selectors.shopper_held import shopper_export
+from recommender.services.erasure import EraseRefused, shopper_erase
 from recommender.services.identity import person_link, person_unlink
 from recommender.services.shopper_preview import (
     ShopperKnown,
@@ -123,6 +125,62 @@ def shopper_link_undo(request: ConsoleRequest, shopper_id: int) -> HttpResponse:
     return redirect("console-shopper", request.store.slug, (target or shopper).pk)
 
 
+@require_safe
+@member_page(roles=OWNERS)
+def shopper_download(request: ConsoleRequest, shopper_id: int) -> StreamingHttpResponse:
+    """Everything held about the shopper, as a file."""
+    shopper = _find(request, shopper_id)
+    document = shopper_export(store=request.store, external_id=shopper.external_id)
+    if document is None:
+        raise Http404
+    answer = StreamingHttpResponse(document, content_type="application/json")
+    # The pseudonym may be anything: it isn't part of a file name.
+    answer["Content-Disposition"] = f'attachment; filename="shopper-{shopper.pk}.json"'
+    return answer
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member_page(roles=OWNERS)
+def shopper_erasing(request: ConsoleRequest, shopper_id: int) -> HttpResponse:
+    """What erasing would touch; then, with POST, erase."""
+    shopper = _find(request, shopper_id)
+    asks = request.method != "POST"
+    try:
+        erased = shopper_erase(
+            store=request.store,
+            external_id=shopper.external_id,
+            member=request.user,
+            dry_run=asks,
+        )
+    except EraseRefused as error:
+        messages.error(request, str(error))
+        return redirect("console-shopper", request.store.slug, shopper.pk)
+    if erased is None:
+        raise Http404
+    if asks:
+        others = shoppers_by_external_id(store=request.store, external_ids=erased.linked)
+        context = {
+            "shopper": shopper,
+            "erased": erased,
+            "others": others.values(),
+            "read_at": timezone.now(),
+        }
+        return render(request, "console/shoppers/erase.html", context)
+    if not erased.sessions_forgotten:
+        messages.warning(
+            request,
+            "The memory of recent events is away: what it has of the shopper is forgotten within"
+            " 30 days, or at once when you erase the id again over the API.",
+        )
+    messages.success(
+        request,
+        f"Erased: {erased.n_events:,} lines of events, {erased.n_exposures:,} exposures,"
+        f" {erased.n_links:,} links; {erased.n_impressions:,} delivered recommendations no longer"
+        " say to whom. Figures follow within minutes.",
+    )
+    return redirect("console-shoppers", request.store.slug)
+
+
 def _find(request: ConsoleRequest, shopper_id: int) -> Shopper:
     shopper = shopper_find(store=request.store, shopper_id=shopper_id)
     if shopper is None:
@@ -179,6 +237,7 @@ def _page(
         ],
         "n_events": N_EVENTS,
         "can_edit": can_edit(request.member),
+        "can_own": can_own(request.member),
         "typed": typed,
         "error": error,
         "read_at": timezone.now(),

@@ -107,6 +107,16 @@ urlpatterns = [
     path("shoppers/", shoppers.shopper_list, name="console-shoppers"),
     path("shoppers/<int:shopper_id>/", shoppers.shopper_detail, name="console-shopper"),
     path(
+        "shoppers/<int:shopper_id>/export/",
+        shoppers.shopper_download,
+        name="console-shopper-export",
+    ),
+    path(
+        "shoppers/<int:shopper_id>/erase/",
+        shoppers.shopper_erasing,
+        name="console-shopper-erase",
+    ),
+    path(
         "shoppers/<int:shopper_id>/link/", shoppers.shopper_link_make, name="console-shopper-link"
     ),
     path(

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 from django.db import connection
+from psycopg import Copy, Error, OperationalError
+from psycopg.errors import error_from_result
+from psycopg.pq.abc import PGconn
 
 from catalog.models import EventType
 from recommender.engine.id_map import IdMap, stable_hash64
@@ -333,6 +336,36 @@ def shopper_links(*, store_id: int) -> Links:
     return links
 
 
+def copy_messages(copy: Copy) -> list[bytes]:
+    """What `COPY … TO STDOUT (FORMAT binary)` sends: a message per row, the first with a header.
+
+    Reading from the driver takes 7 µs a message, because each is waited for. What has come in
+    already needn't be: a tenth of that.
+    """
+    pgconn = copy.connection.pgconn
+    found: list[bytes] = []
+    while True:
+        size, data = pgconn.get_copy_data(1)
+        if size < 0:
+            raise _failure(pgconn)
+        message = bytes(data) if size else bytes(copy.read())
+        found.append(message)
+        if len(message) == _COPY_TRAILER_BYTES or (
+            len(found) == 1 and len(message) == _COPY_HEADER_BYTES + _COPY_TRAILER_BYTES
+        ):
+            # Only the driver may read the end: it waits for the last word of the server.
+            copy.read()
+            return found
+
+
+def _failure(pgconn: PGconn) -> Error:
+    """Why the server gave up in the middle; the connection can go on."""
+    failure: Error = OperationalError("the server ended a COPY before its end")
+    while (result := pgconn.get_result()) is not None:
+        failure = error_from_result(result)
+    return failure
+
+
 def copy_binary(
     query: str,
     parameters: list[Any] | dict[str, Any],
@@ -347,7 +380,7 @@ def copy_binary(
         # The driver's own cursor: Django's debugging one can't pass parameters to COPY.
         cursor.cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy,
     ):
-        data = b"".join(copy)
+        data = b"".join(copy_messages(copy))
     if not data.startswith(_COPY_HEADER):
         raise ValueError("PostgreSQL answered in another format than binary COPY")
     body = memoryview(data)[_COPY_HEADER_BYTES : len(data) - _COPY_TRAILER_BYTES]

@@ -121,9 +121,8 @@ class Preview:
     ----------
     then
         None without an edit.
-    experiment
-        The name of the experiment that runs on the placement, None if none does. The answers are
-        those of shoppers outside it.
+    experiments
+        The keys of those that run on the placement. The answers are those of shoppers outside them.
     why_not
         For each product asked about: why the answer with the edit (without one, that of now)
         doesn't show it. Products that are shown aren't in it.
@@ -132,7 +131,7 @@ class Preview:
     now: Recommendation
     then: Recommendation | None
     runtime: StoreRuntime
-    experiment: str | None
+    experiments: tuple[str, ...]
     why_not: dict[str, dict[str, Any]]
     took_ms: float
 
@@ -163,7 +162,7 @@ def preview(*, store: Store, placement: str, who: Who, edit: AnyEdit | None = No
         now=now,
         then=then,
         runtime=runtime,
-        experiment=", ".join(each.key for each in served.experiments) or None,
+        experiments=tuple(each.key for each in served.experiments),
         why_not=_why_not(store, now if then is None else then),
         took_ms=(perf_counter() - started) * 1000,
     )
@@ -203,7 +202,7 @@ def preview_new_placement(*, store: Store, who: Who, edit: PlacementEdit) -> Pre
         now=answer,
         then=None,
         runtime=runtime,
-        experiment=None,
+        experiments=(),
         why_not=_why_not(store, answer),
         took_ms=(perf_counter() - started) * 1000,
     )

@@ -18,3 +18,8 @@ def limit_key(name: str, window: int) -> str:
 def job_key(store_id: int, kind: str, token: str, part: str) -> str:
     """A job that is being worked out in slices: what it is, or how far. JSON."""
     return f"{PREFIX}:{store_id}:job:{kind}:{token}:{part}"
+
+
+def plan_history_key(store_id: int, day: str, token: str) -> str:
+    """What past shoppers did on some placements, as of a day. JSON."""
+    return f"{PREFIX}:{store_id}:plan:{day}:{token}"

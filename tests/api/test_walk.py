@@ -44,6 +44,8 @@ KEYS: dict[str, str] = {
     "v1-products": SECRET,
     "v1-product": SECRET,
     "v1-shopper-link": SECRET,
+    "v1-shopper-export": SECRET,
+    "v1-shopper": SECRET,
     "v1-imports": SECRET,
     "v1-import": SECRET,
     "v1-experiment-results": SECRET,
@@ -77,6 +79,7 @@ BODIES: dict[tuple[str, str], Callable[[World], Any]] = {
     ("v1-imports", "POST"): lambda _: {"url": "https://feeds.example/all.csv"},
     ("v1-shopper-link", "POST"): lambda world: {"customer_id": world.shop.shoppers[0].external_id},
     ("v1-shopper-link", "DELETE"): lambda _: None,
+    ("v1-shopper", "DELETE"): lambda _: None,
 }
 # It only asks.
 ASKING = {("v1-recommendations", "POST")}

@@ -88,7 +88,13 @@ class Shop:
     def addresses(self) -> list[str]:
         """The pages of every member, and the parts of pages that are fetched by themselves."""
         base = f"/console/{self.store.slug}"
-        parts = ("overview/events/", "preview/", "preview/shoppers/", "pick/product/")
+        parts = (
+            "overview/events/",
+            "overview/tracking/",
+            "preview/",
+            "preview/shoppers/",
+            "pick/product/",
+        )
         return [*self.pages(), *(f"{base}/{part}" for part in parts)]
 
 

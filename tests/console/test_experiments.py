@@ -531,7 +531,7 @@ def test_the_list_has_what_runs_first_and_says_what_the_results_say(
     said = words(page)
     assert said.index("Brighter mix") < said.index("Idea") < said.index("Old")
     for expected in ("Ship now", "Variant B lifts conversion rate by 7.1 %.", "12,345", "3 days",
-                     "62 % of the planned shoppers", "day 5 of 14"):  # fmt: skip
+                     "62 % of what it takes to find the planned lift", "day 5 of 14"):  # fmt: skip
         assert expected in said
     drafts = words(client.get(f"{BASE}?state=draft"))
     assert "Idea" in drafts

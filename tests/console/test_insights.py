@@ -32,7 +32,17 @@ from analytics.selectors.changes import changes_in
 from analytics.services.insights_lists import known_forget
 from analytics.services.insights_rollups import insights_refresh
 from analytics.services.rollups import rollups_refresh
-from catalog.models import AuditEntry, Event, EventType, Member, Product, Shopper, Store, User
+from catalog.models import (
+    AuditEntry,
+    Event,
+    EventType,
+    Member,
+    Product,
+    Shopper,
+    ShopperLink,
+    Store,
+    User,
+)
 from catalog.models.products import CATEGORY_SEPARATOR
 from recommender.models import Experiment, Impression, Placement, Rule, Run, Variant
 from tests.factories import days, make_event, make_order, make_product, make_shopper
@@ -567,8 +577,24 @@ def test_products_that_do_not_join_raise_the_alarm_above_five_per_cent(
     refresh(store)
     checks = {c.key: c for c in client.get("/console/corner/insights/tracking/").context["checks"]}
     assert checks["products"].alarm == alarm
+    notice = client.get("/console/corner/overview/tracking/").content.decode()
+    if alarm == "none":
+        assert not notice.strip()
+    else:
+        assert "Products that don&#x27;t join the catalog: " in notice
+        assert "/console/corner/insights/tracking/" in notice
+
+
+def test_the_overview_fetches_its_line_about_the_tracking_and_links_to_it_without_scripts(
+    client: Client, store: Store
+) -> None:
     overview = client.get("/console/corner/overview/").content.decode()
-    assert ("Products that don&#x27;t join the catalog: " in overview) == (alarm != "none")
+    assert re.search(
+        r'<div hidden hx-get="/console/corner/overview/tracking/" hx-trigger="load"', overview
+    )
+    without = re.search(r"(?s)<noscript>(.*?)</noscript>", overview)
+    assert without is not None
+    assert 'href="/console/corner/insights/tracking/"' in without[1]
 
 
 def test_purchases_without_a_view_raise_the_alarm(client: Client, store: Store) -> None:
@@ -576,9 +602,15 @@ def test_purchases_without_a_view_raise_the_alarm(client: Client, store: Store) 
     for i in range(20):
         shopper, at = make_shopper(store, f"s{i}"), noon(1)
         if i < 8:
+            # One of them had looked around as a guest.
+            looking = shopper if i else make_shopper(store, "guest")
+            if not i:
+                ShopperLink.objects.create(
+                    store=store, shopper=looking, customer=shopper, linked_by="api"
+                )
             make_event(
                 store,
-                shopper,
+                looking,
                 mug,
                 at=at - timedelta(hours=23),
                 received_at=at - timedelta(hours=23),
@@ -658,9 +690,7 @@ def test_a_tab_takes_few_queries_however_much_there_is(
 
 
 def test_a_tab_comes_alone_for_htmx_with_its_title(client: Client, busy: Store) -> None:
-    part = client.get(
-        "/console/corner/insights/diversity/", headers={"HX-Request": "true"}
-    )
+    part = client.get("/console/corner/insights/diversity/", headers={"HX-Request": "true"})
     text = part.content.decode()
     assert text.lstrip().startswith("<title>Diversity · Insights · Corner shop · Vitrine</title>")
     assert "<main" not in text

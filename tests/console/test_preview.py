@@ -25,7 +25,7 @@ from recommender.services.preview import (
 from recommender.serving.runtime import RUNTIMES
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
-from tests.factories import make_event, make_shopper
+from tests.factories import make_event, make_experiment, make_shopper
 
 HTMX = {"HX-Request": "true"}
 
@@ -316,6 +316,16 @@ def test_a_placement_is_seen_before_it_is_made(
     assert not Impression.objects.filter(placement_id=0).exists()
     page = merchant.get(f"/console/{shop.store.slug}/placements/new/").content.decode()
     assert "kind=placement&amp;form=placement-form&amp;subject=&amp;" in page
+
+
+def test_experiments_on_the_placement_are_named(shop: Shop, viewer: Client) -> None:
+    make_experiment(shop.store, [shop.placement], key="first")
+    one = viewer.get(base(shop.store), {"preview_placement": shop.placement.slug}).content.decode()
+    assert "The experiment “first” runs here." in one
+    make_experiment(shop.store, [shop.placement], key="second")
+    RUNTIMES.refresh()
+    two = viewer.get(base(shop.store), {"preview_placement": shop.placement.slug}).content.decode()
+    assert "2 experiments run here: “first” and “second”." in two
 
 
 def test_without_consent_the_shopper_is_not_looked_at(shop: Shop) -> None:

@@ -129,7 +129,8 @@ def test_refreshing_in_between_gives_the_same_as_once_at_the_end(
     rng = random.Random(seed)
     for _ in range(3):
         random_world(new_york, rng, n_events=20)
-        rollups_refresh(store=new_york, now=timezone.now())
+        # Its recommendations were delivered weeks ago, as a replay's.
+        rollups_refresh(store=new_york, now=timezone.now(), delivered_since=START)
     assert rollups(new_york) == counted_by_hand(new_york)
 
 
@@ -167,6 +168,18 @@ def test_an_event_stamped_before_the_last_look_but_committed_after_it_is_counted
     make_event(store, shopper, product, at=START, received_at=now - timedelta(seconds=90))
     rollups_refresh(store=store, now=now)
     assert rollups(store)[START.date()]["n_views"] == 2
+
+
+def test_what_came_in_once_is_not_counted_again_for_ever(store: Store) -> None:
+    shopper, now = make_shopper(store, "a"), timezone.now()
+    make_event(store, shopper, at=START, received_at=now)
+    deliver(store, Placement.objects.filter(store=store)[0], [], at=now)
+    found = [
+        rollups_refresh(store=store, now=now + timedelta(minutes=minutes)).n_days
+        for minutes in (0, 1, 5, 6, 66, 67)
+    ]
+    # Minutes long something may become visible that was stamped before; answers for an hour.
+    assert found == [2, 2, 2, 1, 1, 0]
 
 
 def test_an_import_that_was_open_for_long_names_its_start(store: Store) -> None:

@@ -57,6 +57,7 @@ WRITERS: dict[str, frozenset[Any]] = {
     "console-run-discard": EDITORS,
     "console-shopper-link": EDITORS,
     "console-shopper-unlink": EDITORS,
+    "console-shopper-erase": OWNERS,
     "console-placement-new": EDITORS,
     "console-placement-edit": EDITORS,
     "console-placement-pause": EDITORS,
@@ -129,6 +130,8 @@ READERS: dict[str, frozenset[Any]] = {
     "console-audit": EDITORS,
     "console-audit-export": EDITORS,
     "console-member": OWNERS,
+    "console-shopper-export": OWNERS,
+    "console-shopper-erase": OWNERS,
     # The forms of what only they may send.
     "console-placement-new": EDITORS,
     "console-placement-edit": EDITORS,

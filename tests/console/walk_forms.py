@@ -165,6 +165,7 @@ FORMS: dict[str, Callable[[World], Form]] = {
     "console-run-confirm": nothing,
     "console-run-discard": nothing,
     "console-shopper-link": lambda world: {"customer_id": world.shop.shoppers[0].external_id},
+    "console-shopper-erase": lambda _: {},
     "console-shopper-unlink": lambda world: {"back": str(world.shop.shoppers[0].pk)},
     "console-catalog-bulk": lambda world: {
         "action": "hide",
@@ -240,6 +241,7 @@ RECORDED: dict[str, str] = {
     "console-retrain": "model.retrain",
     "console-run-confirm": "model.confirm",
     "console-run-discard": "model.discard",
+    "console-shopper-erase": "shopper.erase",
     "console-shopper-link": "shopper.link",
     "console-shopper-unlink": "shopper.unlink",
     "console-catalog-bulk": "product.hide",

@@ -9,6 +9,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db import transaction
+from psycopg.errors import DivisionByZero
 
 from analytics.results.facts import MEASURES, PRE_MEASURES, Facts
 from analytics.selectors.array_copy import copy_lists
@@ -125,6 +127,20 @@ def test_crossovers_and_machines_are_left_out_and_counted(shop: ShopOfTests) -> 
     assert (other.n_crossovers, other.n_bots) == (0, 0)
     assert facts.phases[0].exposed == (4, 0)
     assert len(facts.shown.times) == 0
+
+
+def test_a_bandit_keeps_who_was_moved_to_another_arm(store: Store) -> None:
+    shop = make_shop(store, kind=Experiment.Kind.BANDIT)
+    shop.expose("ann")
+    shop.expose("moved", shown=shop.products[:1])
+    shop.show("moved", shop.other, at=START + HOUR, shown=shop.products[1:2])
+    shop.expose("machine")
+    shop.event("machine", at=START + HOUR, is_bot=True)
+    facts = facts_of(shop)
+    assert shop.participant("moved").is_crossover
+    assert facts.participants.arm.tolist() == [0, 0]
+    assert [(arm.n_crossovers, arm.n_bots) for arm in facts.arms] == [(0, 1), (0, 0)]
+    assert len(facts.shown.times) == 2
 
 
 def test_orders_reported_again_are_counted_as_such(shop: ShopOfTests) -> None:
@@ -281,3 +297,10 @@ def test_lists_of_any_length_are_read_in_the_order_of_their_key(shop: ShopOfTest
     )
     assert none.starts.tolist() == [0]
     assert none.values.dtype == np.int64
+
+
+def test_a_copy_that_fails_midway_says_why_and_the_connection_goes_on(store: Store) -> None:
+    query = "SELECT n, ARRAY[1 / (30000 - n)]::bigint[] FROM generate_series(1, 40000) AS n"
+    with pytest.raises(DivisionByZero), transaction.atomic():
+        copy_lists(query, {}, n_keys=1)
+    assert Store.objects.filter(pk=store.pk).exists()

@@ -222,6 +222,43 @@ def test_an_order_that_is_reported_twice_is_credited_once(
     assert credited(store) == [("mug", "also_viewed", 1000)]
 
 
+@pytest.mark.parametrize(("days_later", "n"), [(0.9, 1), (29.9, 1), (30.1, 2)])
+def test_an_order_that_is_reported_again_within_thirty_days_is_one_of_its_first_day(
+    store: Store, placement: Placement, days_later: float, n: int
+) -> None:
+    guest, customer = make_shopper(store, "guest"), make_shopper(store, "customer")
+    mug = make_product(store, "mug")
+    ShopperLink.objects.create(store=store, shopper=guest, customer=customer, linked_by="api")
+    first, again = START + days(1), START + days(1 + days_later)
+    for at in (START, again - days(1)):
+        shown = deliver(store, placement, [mug], at=at)
+        make_event(store, customer, mug, type=CLICK, at=at, recommendation_id=shown)
+    buy(store, guest, [mug], first, order_id="order-1")
+    buy(store, customer, [mug], again, order_id="order-1")
+    refresh(store)
+    found = AttributedLine.objects.filter(store=store).order_by("day")
+    assert [line.day for line in found] == [first.date(), again.date()][:n]
+
+
+def test_an_order_whose_first_report_comes_late_moves_to_its_day(
+    store: Store, other_store: Store, placement: Placement
+) -> None:
+    anna, mug = make_shopper(store, "anna"), make_product(store, "mug")
+    for at in (START, START + days(20)):
+        shown = deliver(store, placement, [mug], at=at)
+        make_event(store, anna, mug, type=CLICK, at=at, recommendation_id=shown)
+    long_ago = timezone.now() - timedelta(hours=3)
+    buy(store, anna, [mug], START + days(21), order_id="order-1", received_at=long_ago)
+    make_event(store, anna, at=START + days(40), received_at=long_ago)
+    refresh(store)
+    assert [line.day for line in AttributedLine.objects.all()] == [(START + days(21)).date()]
+    # The same id in another store is another order.
+    buy(other_store, make_shopper(other_store, "anna"), [], START, order_id="order-1")
+    buy(store, anna, [mug], START + days(1), order_id="order-1")
+    insights_refresh(store=store, now=timezone.now())
+    assert [line.day for line in AttributedLine.objects.all()] == [(START + days(1)).date()]
+
+
 def test_what_machines_clicked_and_bought_does_not_count(
     store: Store, placement: Placement
 ) -> None:
@@ -311,15 +348,20 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     return {model.__name__: rows(store, model) for model in MODELS}
 
 
-def by_hand(store: Store) -> dict[str, Any]:
-    """The oracle: every fact is looked at, nothing is clever."""
-    zone = ZoneInfo(store.time_zone)
-    lists: dict[uuid.UUID | None, Impression] = {
-        each.recommendation_id: each for each in Impression.objects.filter(store=store)
-    }
-    paths: dict[int | None, str] = dict(
-        Product.objects.filter(store=store).values_list("pk", "category_path")
+def reported_before(events: list[Event], line: Event, day: date, zone: ZoneInfo) -> bool:
+    """The same person reported the order on an earlier day, at most thirty days ago."""
+    return any(
+        e.occurred_at.astimezone(zone).date() < day and line.occurred_at - e.occurred_at <= days(30)
+        for e in events
+        if e.type == EventType.PURCHASE
+        and (e.shopper_id, e.order_id) == (line.shopper_id, line.order_id)
     )
+
+
+def shown_by_hand(
+    lists: dict[uuid.UUID | None, Impression], events: list[Event], zone: ZoneInfo
+) -> tuple[Counter[Any], Counter[Any]]:
+    """What happened to recommendations, and to the products in them."""
     recommendations: Counter[Any] = Counter()
     places: Counter[Any] = Counter()
     for each in lists.values():
@@ -329,7 +371,6 @@ def by_hand(store: Store) -> dict[str, Any]:
         recommendations[day, each.placement_id, "fallback"] += each.fallback is not None
         for product_id in each.product_ids:
             places[day, product_id, "shown"] += 1
-    events = list(Event.objects.filter(store=store, is_bot=False))
     for event in events:
         day = event.occurred_at.astimezone(zone).date()
         shown = lists.get(event.recommendation_id)
@@ -338,6 +379,20 @@ def by_hand(store: Store) -> dict[str, Any]:
             recommendations[day, shown.placement_id if shown else 0, word] += 1
         if event.type == CLICK:
             places[day, event.product_id, "clicks"] += 1
+    return recommendations, places
+
+
+def by_hand(store: Store) -> dict[str, Any]:
+    """The oracle: every fact is looked at, nothing is clever."""
+    zone = ZoneInfo(store.time_zone)
+    lists: dict[uuid.UUID | None, Impression] = {
+        each.recommendation_id: each for each in Impression.objects.filter(store=store)
+    }
+    paths: dict[int | None, str] = dict(
+        Product.objects.filter(store=store).values_list("pk", "category_path")
+    )
+    events = list(Event.objects.filter(store=store, is_bot=False))
+    recommendations, places = shown_by_hand(lists, events, zone)
     orders: dict[Any, dict[uuid.UUID, list[Event]]] = defaultdict(lambda: defaultdict(list))
     for event in events:
         if event.type == EventType.PURCHASE:
@@ -345,7 +400,13 @@ def by_hand(store: Store) -> dict[str, Any]:
             orders[day, event.order_id][event.event_id].append(event)
     lines = set()
     for (day, order_id), reported in orders.items():
-        for line in reported[min(reported)]:
+        first = min(
+            (line for lines in reported.values() for line in lines),
+            key=lambda e: (e.occurred_at, e.event_id),
+        )
+        if reported_before(events, first, day, zone):
+            continue
+        for line in reported[first.event_id]:
             clicks = [
                 e for e in events
                 if e.type == CLICK and e.shopper_id == line.shopper_id
@@ -434,6 +495,24 @@ def test_months_and_edge_days_equal_the_days(store: Store, n_days: int, last: da
     assert sorted(shown_counts(store=store, period=period)) == sorted((+by_day).values())
 
 
+def test_a_month_is_summed_when_it_is_over(store: Store, placement: Placement) -> None:
+    mug = make_product(store, "mug")
+    october = Period(31, date(2026, 10, 31))
+    deliver(store, placement, [mug], at=START)
+    running = START + timedelta(hours=1)
+    insights_refresh(store=store, now=running)
+    assert not ProductMonth.objects.exists()
+    # It is over, and nobody has counted since: the days tell it.
+    assert shown_counts(store=store, period=october).tolist() == [1]
+    insights_refresh(store=store, now=START + days(30))
+    assert ProductMonth.objects.get(store=store).n_shown == 1
+    assert shown_counts(store=store, period=october).tolist() == [1]
+    # What comes late is added.
+    deliver(store, placement, [mug], at=START - days(2))
+    insights_refresh(store=store, now=START + days(31), delivered_since=START - days(3))
+    assert shown_counts(store=store, period=october).tolist() == [2]
+
+
 def test_sources_categories_and_placements_tell_the_same_orders(store: Store) -> None:
     random_world(store, random.Random(4), n=150)
     refresh(store)
@@ -489,6 +568,20 @@ def test_without_views_or_a_content_model_novelty_and_diversity_are_unknown(
     refresh(store)
     row = RecommendationDay.objects.get(store=store)
     assert (row.n_diversity, row.n_novelty) == (0, 0)
+
+
+def test_what_came_in_once_is_not_counted_again_for_ever(
+    store: Store, placement: Placement
+) -> None:
+    anna, mug, now = make_shopper(store, "anna"), make_product(store, "mug"), timezone.now()
+    make_event(store, anna, mug, at=START, received_at=now)
+    deliver(store, placement, [mug], at=now)
+    found = [
+        insights_refresh(store=store, now=now + timedelta(minutes=minutes)).n_days
+        for minutes in (0, 1, 5, 6, 66, 67)
+    ]
+    # Minutes long something may become visible that was stamped before; answers for an hour.
+    assert found == [2, 2, 2, 1, 1, 0]
 
 
 def test_another_time_zone_counts_every_day_anew(store: Store, placement: Placement) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -277,6 +277,26 @@ def test_a_second_refresh_changes_nothing_and_says_so(shop: ShopOfTests) -> None
     assert shop.rows() == before
     # When something changed last, for whoever judges.
     assert ExperimentWatermark.objects.get().computed_at == NOW
+
+
+def test_what_came_in_at_once_long_before_a_refresh_is_not_counted_again(shop: ShopOfTests) -> None:
+    for name in ("ann", "ben"):
+        shop.expose(name)
+        shop.order(name, at=START + HOUR, received_at=NOW - HOUR)
+    refresh(shop)
+    later = NOW + timedelta(minutes=5)
+
+    def touched(refreshed_at: datetime | None) -> int:
+        return experiment_refresh(
+            experiment=shop.experiment, now=later, refreshed_at=refreshed_at
+        ).n_touched
+
+    assert touched(NOW) == 0
+    assert touched(None) == 2
+    # Stamped before that refresh, committed after it.
+    shop.order("ann", at=START + 2 * HOUR, received_at=NOW - timedelta(minutes=1))
+    assert touched(NOW) == 1
+    assert sum(day.n_orders for day in shop.days_of("ann")) == 2
 
 
 def test_another_time_zone_counts_everything_anew(store: Store, shop: ShopOfTests) -> None:

@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
+from pytest_django import DjangoAssertNumQueries
 
 from analytics.models import ShopperDay
 from analytics.results.planning import History
+from analytics.selectors import plan_history as plan_history_module
 from analytics.selectors.plan_history import plan_history
-from analytics.services.plans import plan_of
+from analytics.services.plans import PlanAnswer, plan_of
 from analytics.stats.answers import NotEnoughData, Reason
 from catalog.models import Event, EventType, Shopper, ShopperLink, Store
-from recommender.models import Impression, Placement, Segment
+from recommender.models import GOALS, Impression, Placement, Segment
+from recommender.stores.client import StoreUnavailable, Valkey
 
 # Midnight in the store's zone is whole days away from everything below.
 NOW = datetime(2026, 3, 30, 15, tzinfo=UTC)
@@ -313,7 +317,7 @@ def test_a_shop_without_history_is_told_what_is_missing(
     answer = missing(history_of(placement))
     assert (answer.reason, answer.words) == (
         Reason.TOO_FEW_CONVERSIONS,
-        "24 of 25 shoppers with buyers in 14 days",
+        "24 of 25 buyers in 14 days",
     )
     theirs = Placement.objects.get(store=other_store, slug="home-for-you")
     assert missing(history_of(theirs)).reason == Reason.TOO_EARLY
@@ -372,3 +376,111 @@ def test_without_history_the_answer_says_what_is_missing(
         " before today."
     )
     assert plan.as_json() == {"missing": plan.words}
+
+
+def plan(placement: Placement, goal: str = "conversion_rate", **asked: Any) -> PlanAnswer:
+    values: dict[str, Any] = {"lift": 0.5, "weights": [1.0, 1.0], "now": NOW, **asked}
+    return plan_of(
+        store=placement.store,
+        placement_ids=values.pop("placement_ids", [placement.pk]),
+        goal=goal,
+        **values,
+    )
+
+
+def test_another_goal_lift_or_split_asks_postgresql_nothing(
+    placement: Placement,
+    people: list[Shopper],
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    plan(placement)
+    with django_assert_num_queries(0):
+        kept = {goal.value: plan(placement, goal).history for goal in GOALS}
+        longer = plan(placement, lift=0.1, weights=[3.0, 1.0, 1.0], coverage=0.5)
+        earlier = plan(placement, now=NOW - timedelta(hours=14))
+    assert kept == {
+        goal.value: read if isinstance(read, History) else None
+        for goal in GOALS
+        for read in [history_of(placement, goal)]
+    }
+    assert sum(each is not None for each in kept.values()) == 2
+    assert longer.history == earlier.history == kept["conversion_rate"]
+    assert plan(placement, "click_rate").missing == history_of(placement, "click_rate")
+
+
+def test_a_new_day_other_placements_a_segment_or_another_store_are_looked_at_anew(
+    placement: Placement, other_store: Store, people: list[Shopper]
+) -> None:
+    before = plan(placement)
+    Event.objects.bulk_create(bought(each, day(27.3)) for each in people[1:400:4])
+    assert plan(placement) == before
+    tomorrow = plan(placement, now=NOW + timedelta(days=1))
+    assert tomorrow.history is not None
+    assert before.history is not None
+    assert tomorrow.history.horizons[-1].n_conversions > before.history.horizons[-1].n_conversions
+    elsewhere = Placement.objects.get(store=placement.store, slug="home-trending")
+    both = plan(placement, placement_ids=[placement.pk, elsewhere.pk])
+    assert both.history is not None
+    assert both.history.horizons[-1].n_conversions == 240
+    assert plan(placement, placement_ids=[elsewhere.pk, placement.pk]) == both
+    phones = Segment(
+        store=placement.store,
+        key="m",
+        name="M",
+        document={"type": "device", "devices": ["mobile"]},
+    )
+    assert plan(placement, segment=phones).history != before.history
+    theirs = Placement.objects.get(store=other_store, slug="home-for-you")
+    assert plan(theirs, placement_ids=[placement.pk]).history is None
+
+
+def test_a_shop_without_history_is_asked_again(store: Store, placement: Placement) -> None:
+    assert plan(placement).history is None
+    who = shoppers(store, 200, "late")
+    visited(store, who, first=7)
+    Event.objects.bulk_create(bought(each, day(12)) for each in who[:40])
+    assert plan(placement).history is not None
+
+
+def test_without_valkey_the_plan_is_the_same(
+    placement: Placement, people: list[Shopper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Valkey, *command: object) -> None:
+        raise StoreUnavailable("away")
+
+    with_it = plan(placement)
+    monkeypatch.setattr(Valkey, "call", away)
+    assert plan(placement) == with_it
+
+
+def test_what_an_older_version_kept_is_read_anew(
+    placement: Placement, people: list[Shopper], valkey_server: redis.Redis
+) -> None:
+    before = plan(placement)
+    (key,) = valkey_server.keys("vt:*:plan:2026-03-30:*")
+    assert 0 < valkey_server.ttl(key) <= 86_400
+    valkey_server.set(key, b'{"found": 1}')
+    assert plan(placement) == before
+
+
+def test_of_many_shoppers_some_tell_for_all_and_it_says_so(
+    placement: Placement, people: list[Shopper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ShopperLink.objects.bulk_create(
+        ShopperLink(store=placement.store, shopper=guest, customer=customer, linked_by="api")
+        for guest, customer in zip(people[1::8], people[::8], strict=True)
+    )
+    everybody = found(history_of(placement))
+    monkeypatch.setattr(plan_history_module, "N_LOOKED_AT", 300)
+    some = found(history_of(placement))
+    assert found(history_of(placement)) == some
+    # Every second of 490 persons, chosen by a hash, stands for two.
+    assert {each % 2 for each in some.arrivals} == {0.0}
+    n_looked_at = int(sum(some.arrivals) / 2)
+    assert n_looked_at == pytest.approx(245, abs=50)
+    assert some.horizons[-1].n_shoppers == n_looked_at
+    assert some.horizons[-1].mean == pytest.approx(everybody.horizons[-1].mean, abs=0.09)
+    assert some.basis == (
+        f"About {2 * n_looked_at:,} shoppers with impressions of these placements, on 28 days from"
+        f" 2026-03-02, as 1 in 2 of them tells ({n_looked_at:,})."
+    )

@@ -19,6 +19,7 @@ from tests.factories import days
 
 PER_ARM = 400
 MINUTES = timedelta(minutes=5)
+BOUGHT = START + days(6)
 LATER = START + days(9)
 
 
@@ -66,7 +67,7 @@ def expose(shop: ShopOfTests, arm: int, n: int = PER_ARM) -> None:
     )
 
 
-def buy(shop: ShopOfTests, arm: int, buyers: range, *, at: datetime = START + days(6)) -> None:
+def buy(shop: ShopOfTests, arm: int, buyers: range, *, at: datetime = BOUGHT) -> None:
     """One order of 10.00 of each of them, named after the shopper and the day."""
     names = [f"{'ab'[arm]}{i}" for i in buyers]
     ids = dict(

@@ -111,6 +111,14 @@ def test_without_news_only_the_time_of_the_look_changes(shop: ShopOfTests) -> No
     assert after.arms == before.arms
 
 
+def test_a_look_does_not_count_again_what_the_look_before_saw(shop: ShopOfTests) -> None:
+    shop.order("ann", at=START + MINUTES, received_at=START + MINUTES)
+    looked = [
+        snapshot_refresh(experiment=shop.experiment, now=START + i * HOUR).refreshed for i in (2, 3)
+    ]
+    assert [each.n_touched for each in looked if each is not None] == [1, 0]
+
+
 def test_news_that_another_refresh_found_are_judged(shop: ShopOfTests) -> None:
     look(shop, START + HOUR)
     shop.expose("ben", shop.other)

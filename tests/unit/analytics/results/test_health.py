@@ -110,6 +110,13 @@ def test_crossovers_warn_at_one_per_cent(crossed: int, alarm: str) -> None:
     assert one.words.startswith(f"{crossed} shoppers of {3000 + crossed:,}")
 
 
+def test_moving_shoppers_is_no_fault_of_a_bandit() -> None:
+    facts = counted(buyers((1500, 200), (1500, 200)))
+    one = check(judge(replace(facts, plan=replace(facts.plan, kind="bandit"))), "crossover")
+    assert one.alarm == "none"
+    assert "by design" in one.words
+
+
 @pytest.mark.parametrize(("factor", "alarms"), [(1.0, {"none"}), (1.6, {"amber", "red"})])
 def test_a_planted_difference_before_the_test_is_found(factor: float, alarms: set[str]) -> None:
     people = FINE.participants

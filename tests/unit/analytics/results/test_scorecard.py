@@ -121,6 +121,15 @@ def test_a_metric_without_anything_to_divide_by_is_missing_and_not_0(results: Re
     assert cell(nothing, "coverage").missing == "0 of 100 shoppers"
 
 
+def test_lists_that_were_shown_and_have_no_value_say_what_they_need() -> None:
+    facts = buyers((200, 30), (200, 30))
+    measures = {**facts.days.measures, "n_slots": np.ones(400)}
+    shown = judge(replace(facts, days=replace(facts.days, measures=measures)))
+    needs = DEFINITIONS["diversity"].needs
+    assert "content model" in needs
+    assert cell(shown, "diversity").missing == comparison(shown, "diversity").missing == needs
+
+
 def test_conversion_is_welch_on_the_lift_with_wilson_in_the_cells() -> None:
     found = judge(buyers((2000, 200), (2100, 252)))
     effect = measure_effect(Proportion(2000, 200), Proportion(2100, 252))

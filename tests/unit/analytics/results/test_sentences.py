@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -214,6 +215,16 @@ def test_a_paused_and_a_stopped_test_say_so() -> None:
 )
 def test_too_little_says_what_is_missing_and_when_to_come_back(facts: Facts, sentence: str) -> None:
     assert told(facts)[2] == sentence
+
+
+@pytest.mark.parametrize(
+    "facts", [spread(buyers((90, 30), (40, 30))), buyers((1000, 50), (1000, 54), now=MID)]
+)
+def test_the_sentence_and_the_power_panel_name_the_same_days(facts: Facts) -> None:
+    results = judge(facts)
+    named = re.search(r"(?:in about|due in) (\d+) days", results.headline)
+    assert named is not None
+    assert int(named[1]) == results.power.days_left
 
 
 def test_pauses_are_no_days_of_the_test() -> None:

@@ -191,9 +191,9 @@ def test_the_power_panel_knows_what_is_left() -> None:
     assert power.smallest_lift_now > 0.2
     assert power.progress is not None
     assert 0.2 < power.progress < 1
-    assert power.days_left is not None
+    assert power.days_left == 4
     # The shoppers that are missing, at today's traffic.
-    assert power.days_left == pytest.approx(10 / power.progress - 10, rel=0.15)
+    assert power.days_to_find == pytest.approx(10 / power.progress - 10, rel=0.15)
     assert [week.week for week in power.weeks] == [1, 2, 3, 4]
     assert [week.n_shoppers for week in power.weeks][1] == pytest.approx(5600, rel=0.05)
     powers = [week.power for week in power.weeks]
