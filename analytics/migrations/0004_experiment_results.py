@@ -45,8 +45,8 @@ class Migration(migrations.Migration):
                 ('pre_carts', models.IntegerField(default=0)),
                 ('pre_seen', models.IntegerField(default=0)),
                 ('pre_clicks', models.IntegerField(default=0)),
-                ('experiment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='participants', to='recommender.experiment')),
-                ('store', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.store')),
+                ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='participants', to='recommender.experiment')),
+                ('store', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.store')),
             ],
         ),
         migrations.CreateModel(
@@ -74,8 +74,8 @@ class Migration(migrations.Migration):
                 ('n_serendipity', models.IntegerField(default=0)),
                 ('calibration_sum', models.FloatField(default=0.0)),
                 ('n_calibration', models.IntegerField(default=0)),
-                ('experiment', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='participant_days', to='recommender.experiment')),
-                ('store', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.store')),
+                ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='participant_days', to='recommender.experiment')),
+                ('store', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.store')),
             ],
         ),
         migrations.CreateModel(

@@ -13,13 +13,20 @@ class Participant(models.Model):
     """A person in an experiment: the unit of every test.
 
     A guest who turned out to be a customer is one person with them, named by the customer's
-    external id, and in from the first exposure of the two.
+    external id, and in from the first exposure of the two. Without constraints on store and
+    experiment: a first count writes some hundred thousand rows, and each would be checked.
     """
 
     pk = models.CompositePrimaryKey("store_id", "experiment_id", "person")
-    store = models.ForeignKey(Store, on_delete=models.CASCADE, db_index=False, related_name="+")
+    store = models.ForeignKey(
+        Store, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+"
+    )
     experiment = models.ForeignKey(
-        Experiment, on_delete=models.CASCADE, db_index=False, related_name="participants"
+        Experiment,
+        on_delete=models.CASCADE,
+        db_index=False,
+        db_constraint=False,
+        related_name="participants",
     )
     person = models.CharField(max_length=128, help_text="External id of the customer, else shopper")
     variant_id = models.BigIntegerField(help_text="Of the first exposure")
@@ -48,9 +55,15 @@ class ParticipantDay(models.Model):
     """
 
     pk = models.CompositePrimaryKey("store_id", "experiment_id", "day", "person")
-    store = models.ForeignKey(Store, on_delete=models.CASCADE, db_index=False, related_name="+")
+    store = models.ForeignKey(
+        Store, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="+"
+    )
     experiment = models.ForeignKey(
-        Experiment, on_delete=models.CASCADE, db_index=False, related_name="participant_days"
+        Experiment,
+        on_delete=models.CASCADE,
+        db_index=False,
+        db_constraint=False,
+        related_name="participant_days",
     )
     day = models.DateField()
     person = models.CharField(max_length=128)

@@ -134,6 +134,10 @@ def _count(
         n_changed += variant_days_write(cursor, scope, parameters)
         cursor.execute("SELECT count(*) FROM xp_person")
         (n_participants,) = cursor.fetchone()
+        if watermark is None:
+            # The next refresh may come before the server looks at what is in there by itself, and
+            # would compare everybody with everybody.
+            cursor.execute(_ANALYZE)
         # Within a longer transaction the next refresh makes them again.
         cursor.execute(f"DROP TABLE IF EXISTS {', '.join(_TABLES)}")
     ExperimentWatermark.objects.update_or_create(
@@ -151,6 +155,11 @@ def _count(
     )
     return Refreshed(n_participants, n_touched, n_changed, now)
 
+
+_ANALYZE = """
+ANALYZE analytics_participant (store_id, experiment_id, person),
+  analytics_participantday (store_id, experiment_id, day, person)
+"""
 
 # ------------------------------------------------------------------------------- who takes part
 
