@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from benchmarks.command import main, say
-from benchmarks.report import Promise, Report, Table, figure
+from benchmarks.report import Promise, Report, Table, figure, percentile
 
 if TYPE_CHECKING:
     from benchmarks.world import World
@@ -31,6 +31,7 @@ DAYS = 28
 N_VARIANTS = 4
 NAME = "visitor-"
 FIRST_S = Promise(at_most=20.0)
+PAGE_MS = Promise(at_most=300.0)
 KEY = "benchmark"
 
 _SHOPPERS = """
@@ -180,6 +181,7 @@ def _measured(
     with clock.step("look at five minutes of traffic"):
         second = snapshot_refresh(experiment=experiment, now=later + timedelta(minutes=1))
     assert second.refreshed is not None
+    page_ms = _page_ms(world, experiment)
     with clock.step("… of a first look: counting"):
         experiment_rebuild(experiment=experiment, now=later)
     with clock.step("… reading"):
@@ -193,6 +195,8 @@ def _measured(
             figure("first look, CPU", clock.cpu_seconds("first look"), "s"),
             figure("next look", clock.seconds("look at five minutes of traffic"), "s"),
             figure("look without news", clock.seconds("look without news"), "s"),
+            figure("p95 of the results page", percentile(page_ms, 0.95), "ms", promise=PAGE_MS),
+            figure("p50 of the results page", percentile(page_ms, 0.5), "ms"),
             figure("participants", first.refreshed.n_participants, ""),
             figure("persons counted at the next look", second.refreshed.n_touched, ""),
         ],
@@ -212,6 +216,22 @@ def _measured(
             ),
         ],
     )
+
+
+def _page_ms(world: World, experiment: Experiment) -> list[float]:
+    """Milliseconds of the results page, opened once before."""
+    from django.test import Client
+
+    client = Client(headers={"host": "localhost"})
+    client.force_login(world.owner, backend="django.contrib.auth.backends.ModelBackend")
+    address = f"/console/{world.store.slug}/experiments/{experiment.key}/"
+    took = []
+    for _ in range(41):
+        began = time.perf_counter()
+        answer = client.get(address)
+        took.append(1000 * (time.perf_counter() - began))
+        assert answer.status_code == 200, answer.status_code
+    return took[1:]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from catalog.models import ApiKey, Member, Store, User
 from catalog.selectors.keys import keys_forget
 from catalog.services.keys import api_key_create
 from catalog.services.stores import store_create
+from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.session_rebuild import DATABASE_REST
 from recommender.services.strategies import store_recipes_install
 from recommender.serving.runtime import RUNTIMES
@@ -37,6 +38,7 @@ def artifact_folder() -> Iterator[Path]:
 def fresh_process() -> Iterator[None]:
     """Nothing that a process remembers survives a test."""
     RUNTIMES.clear()
+    IMPRESSIONS.clear()
     keys_forget()
     limiter_forget()
     OUTAGE.clear()

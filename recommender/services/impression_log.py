@@ -77,6 +77,11 @@ class ImpressionLog:
     def __len__(self) -> int:
         return len(self._buffer)
 
+    def clear(self) -> None:
+        """Forget everything: what waits, and whose exposure is written down."""
+        self._buffer.clear()
+        self._exposed.clear()
+
     def flush(self) -> int:
         """Write what has gathered. Returns how many; on an error nothing is lost.
 

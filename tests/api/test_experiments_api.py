@@ -56,8 +56,7 @@ def headers(publishable_key: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def nothing_waits(db: None) -> Iterator[None]:
     yield
-    IMPRESSIONS._buffer.clear()
-    IMPRESSIONS._exposed.clear()
+    IMPRESSIONS.clear()
 
 
 def token_of(experiment: Experiment, key: str = "b") -> str:

@@ -125,8 +125,7 @@ def marketer(page: Page, live_server: LiveServer, store: Store) -> Page:
 @pytest.fixture(autouse=True)
 def nothing_waits(db: None) -> Iterator[None]:
     yield
-    IMPRESSIONS._buffer.clear()
-    IMPRESSIONS._exposed.clear()
+    IMPRESSIONS.clear()
 
 
 def plan(page: Page, placement: Placement, other: StrategyVersion) -> Experiment:

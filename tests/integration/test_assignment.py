@@ -44,8 +44,7 @@ KINDS = Experiment.Kind
 @pytest.fixture(autouse=True)
 def nothing_waits(db: None) -> Iterator[None]:
     yield
-    IMPRESSIONS._buffer.clear()
-    IMPRESSIONS._exposed.clear()
+    IMPRESSIONS.clear()
 
 
 @pytest.fixture

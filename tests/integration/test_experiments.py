@@ -373,7 +373,7 @@ def test_everybody_is_exposed_once_in_either_arm_and_keeps_the_first_time(
     assert {shopper: key for shopper, (key, _) in before.items()} == shown
     # Another process doesn't know who is written down already.
     variants_shown(store)
-    IMPRESSIONS._exposed.clear()
+    IMPRESSIONS.clear()
     variants_shown(store)
     assert exposed() == before
 
