@@ -103,7 +103,7 @@ def insights_refresh(
         watermark.links_changed_at = touched.linked_at or watermark.links_changed_at
         watermark.computed_at = now
         watermark.save()
-    return _refreshed(touched.days)
+    return RefreshedDays.of(touched.days)
 
 
 def insights_rebuild(*, store: Store, now: datetime) -> RefreshedDays:
@@ -132,11 +132,7 @@ def _rebuild(store: Store, now: datetime) -> RefreshedDays:
             "computed_at": now,
         },
     )
-    return _refreshed(touched.days)
-
-
-def _refreshed(days: list[date]) -> RefreshedDays:
-    return RefreshedDays(len(days), min(days, default=None), max(days, default=None))
+    return RefreshedDays.of(touched.days)
 
 
 def _lock(store: Store) -> None:

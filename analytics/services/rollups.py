@@ -11,6 +11,7 @@ Days are those of the store's time zone. Changing it makes the next refresh coun
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -38,6 +39,10 @@ class RefreshedDays:
     n_days: int
     first: date | None
     last: date | None
+
+    @classmethod
+    def of(cls, days: Collection[date]) -> RefreshedDays:
+        return cls(len(days), min(days, default=None), max(days, default=None))
 
 
 def rollups_refresh(
@@ -73,7 +78,7 @@ def rollups_refresh(
         watermark.impressions_delivered_at = delivered_at
         watermark.computed_at = now
         watermark.save()
-    return _refreshed(days)
+    return RefreshedDays.of(days)
 
 
 def days_erased(store: Store, *, since: datetime) -> set[date]:
@@ -104,11 +109,7 @@ def _rebuild(store: Store, now: datetime) -> RefreshedDays:
             "computed_at": now,
         },
     )
-    return _refreshed(touched.days)
-
-
-def _refreshed(days: list[date]) -> RefreshedDays:
-    return RefreshedDays(len(days), min(days, default=None), max(days, default=None))
+    return RefreshedDays.of(touched.days)
 
 
 def _lock(store: Store) -> None:
