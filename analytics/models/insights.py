@@ -79,17 +79,20 @@ class ProductDay(models.Model):
 
 
 class ProductMonth(models.Model):
-    """The product days of a calendar month, summed: a year is read from months and edge days."""
+    """The product days of a calendar month, summed and packed: a year is twelve rows.
 
-    pk = models.CompositePrimaryKey("store_id", "month", "product_id")
+    As rows per product a year of a large catalog is a million, half a second to read.
+    """
+
+    pk = models.CompositePrimaryKey("store_id", "month")
     store = models.ForeignKey(Store, on_delete=models.CASCADE, db_index=False, related_name="+")
     month = models.DateField(help_text="Its first day")
-    product_id = models.BigIntegerField()
-    n_shown = models.BigIntegerField(default=0)
-    n_clicks = models.BigIntegerField(default=0)
+    totals = models.BinaryField(
+        help_text="product_id int64, n_shown int32, n_clicks int32, big endian"
+    )
 
     def __str__(self) -> str:
-        return f"{self.product_id} {self.month:%Y-%m}"
+        return f"{self.month:%Y-%m}"
 
 
 class Reach(models.Model):

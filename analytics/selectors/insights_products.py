@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from django.db.models import Q
 
 from analytics.metrics.concentration import gini
 from analytics.metrics.periods import Period
-from analytics.models import InsightsWatermark
+from analytics.selectors.product_totals import ProductTotals, product_totals
 from catalog.models import Product, Store
 from catalog.models.products import CATEGORY_SEPARATOR
 
@@ -29,18 +28,6 @@ AGES: tuple[int | None, ...] = (30, 90, 365, None)
 _SHOWABLE = """
   p.store_id = %(store)s AND p.deleted_at IS NULL AND NOT p.hidden AND p.price_minor > 0
   AND p.availability <> 'out_of_stock' AND (p.stock_count IS NULL OR p.stock_count > 0)
-"""
-
-# Whole months from their sums, the days at either end by themselves; a month is summed by the first
-# count after it, so that one that has ended since is read by days. A year of a large catalog is a
-# million rows: whoever reads them should filter first, and read them once.
-_PARTS = """
-  SELECT product_id, n_shown, n_clicks FROM analytics_productmonth
-  WHERE store_id = %(store)s AND month >= %(first_month)s AND month < %(end_month)s
-  UNION ALL
-  SELECT product_id, n_shown, n_clicks FROM analytics_productday
-  WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
-    AND (day < %(first_month)s OR day >= %(end_month)s)
 """
 
 
@@ -129,8 +116,9 @@ class CatalogReach:
 
 
 def catalog_reach(*, store: Store, period: Period) -> CatalogReach:
-    """Of the catalog as it is now. Three queries."""
-    counts = shown_counts(store=store, period=period)
+    """Of the catalog as it is now. Four queries."""
+    counts = product_totals(store=store, period=period).n_shown
+    counts = counts[counts > 0]
     n_catalog = max(n_showable(store=store), len(counts))
     return CatalogReach(
         len(counts), n_catalog, concentration(counts, n_catalog) if len(counts) else None
@@ -142,54 +130,49 @@ def concentration(counts: npt.NDArray[np.int64], n_catalog: int) -> float:
     return gini(np.concatenate([counts, np.zeros(max(n_catalog - len(counts), 0), np.int64)]))
 
 
-def shown_counts(*, store: Store, period: Period) -> npt.NDArray[np.int64]:
-    """How often each product that was shown was, in no order. Two queries."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # Sums of integers are added as such, those of bigints as numerics, at twice the cost.
-            "SELECT coalesce(array_agg(n_shown), '{}') FROM ("
-            f"SELECT sum(n_shown::int) AS n_shown FROM ({_PARTS}) AS parts"
-            " WHERE n_shown > 0 GROUP BY product_id) AS products",
-            _months(store, period),
-        )
-        return np.array(cursor.fetchone()[0], np.int64)
+_SOLD = """
+SELECT product_id, count(DISTINCT (day, order_key)), sum(quantity)::bigint,
+  sum(revenue_minor)::bigint
+FROM analytics_attributedline
+WHERE store_id = %s AND day BETWEEN %s AND %s
+GROUP BY product_id
+"""
 
 
 def top_products(*, store: Store, period: Period, limit: int) -> list[ProductFigures]:
-    """Those that brought most revenue from recommendations, then those clicked most. Two queries."""
+    """Those that brought most revenue from recommendations, then those clicked most. Five queries."""
+    totals = product_totals(store=store, period=period)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH clicked AS (
-              SELECT product_id, sum(n_clicks)::bigint AS n_clicks
-              FROM ({_PARTS}) AS parts WHERE n_clicks > 0 GROUP BY product_id
-            ), sold AS (
-              SELECT product_id, count(DISTINCT (day, order_key)) AS n_orders,
-                sum(quantity)::bigint AS n_units, sum(revenue_minor)::bigint AS revenue_minor
-              FROM analytics_attributedline
-              WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
-              GROUP BY product_id
-            ), best AS (
-              SELECT product_id, coalesce(n_clicks, 0) AS n_clicks,
-                coalesce(n_orders, 0) AS n_orders, coalesce(n_units, 0) AS n_units,
-                coalesce(revenue_minor, 0) AS revenue_minor
-              FROM clicked FULL JOIN sold USING (product_id)
-              ORDER BY coalesce(revenue_minor, 0) DESC, n_clicks DESC NULLS LAST, product_id
-              LIMIT %(limit)s
-            )
-            SELECT b.product_id, p.external_id, p.title, coalesce(p.category_path, ''),
-              coalesce(shown.n, 0), b.n_clicks, b.n_orders, b.n_units, b.revenue_minor
-            FROM best b LEFT JOIN catalog_product p
-              ON p.id = b.product_id AND p.store_id = %(store)s
-              LEFT JOIN (
-                SELECT product_id, sum(n_shown)::bigint AS n FROM ({_PARTS}) AS parts
-                WHERE product_id IN (SELECT product_id FROM best) GROUP BY product_id
-              ) AS shown ON shown.product_id = b.product_id
-            ORDER BY b.revenue_minor DESC, b.n_clicks DESC, b.product_id
-            """,
-            {**_months(store, period), "limit": limit},
-        )
-        return [ProductFigures(*row) for row in cursor.fetchall()]
+        cursor.execute(_SOLD, [store.pk, period.first, period.last])
+        sold = {product_id: (n, units, minor) for product_id, n, units, minor in cursor.fetchall()}
+    clicked = totals.n_clicks > 0
+    n_clicks = dict(
+        zip(totals.product_ids[clicked].tolist(), totals.n_clicks[clicked].tolist(), strict=True)
+    )
+    best = sorted(
+        sold.keys() | n_clicks.keys(),
+        key=lambda each: (-(sold[each][2] if each in sold else 0), -n_clicks.get(each, 0), each),
+    )[:limit]
+    products = Product.objects.filter(store=store).in_bulk(best)
+    return [_figures(each, products.get(each), totals, sold.get(each, (0, 0, 0))) for each in best]
+
+
+def _figures(
+    product_id: int, product: Product | None, totals: ProductTotals, sold: tuple[int, int, int]
+) -> ProductFigures:
+    n_shown, n_clicks = totals.of(product_id)
+    n_orders, n_units, revenue_minor = sold
+    return ProductFigures(
+        product_id=product_id,
+        external_id=product.external_id if product else None,
+        title=product.title if product else None,
+        category_path=product.category_path if product else "",
+        n_shown=n_shown,
+        n_clicks=n_clicks,
+        n_orders=n_orders,
+        n_units=n_units,
+        revenue_minor=revenue_minor,
+    )
 
 
 _CATEGORY = f"split_part(p.category_path, '{CATEGORY_SEPARATOR}', 1)"
@@ -217,9 +200,8 @@ _FIRST = "stock_minor DESC NULLS LAST, since, id"
 _SHOWABLES = f"""
   SELECT p.id, {_CATEGORY} AS category, {_AGE} AS age, {_SINCE} AS since, p.stock_count,
     p.stock_count * p.price_minor AS stock_minor, shown.product_id IS NULL AS unseen
-  FROM catalog_product p LEFT JOIN (
-    SELECT DISTINCT product_id FROM ({_PARTS}) AS parts WHERE n_shown > 0
-  ) AS shown ON shown.product_id = p.id
+  FROM catalog_product p
+    LEFT JOIN unnest(%(shown)s::bigint[]) AS shown (product_id) ON shown.product_id = p.id
   WHERE {_SHOWABLE}
 """
 
@@ -255,7 +237,7 @@ class UnseenPage:
 def unseen_page(
     *, store: Store, period: Period, today: date, wanted: UnseenFilter, number: int
 ) -> UnseenPage:
-    """In all, by category and by age; and those of a page. Three queries, the catalog read once."""
+    """In all, by category and by age; and those of a page. Five queries, the catalog read once."""
     with connection.cursor() as cursor:
         cursor.execute(
             _GROUPS,
@@ -307,37 +289,10 @@ def _unseen_parameters(
     store: Store, period: Period, today: date, wanted: UnseenFilter
 ) -> dict[str, Any]:
     return {
-        **_months(store, period),
+        "store": store.pk,
+        "shown": product_totals(store=store, period=period).shown_ids.tolist(),
         "today": today,
         "category": wanted.category,
         "every_age": wanted.age == 0,
         "age": wanted.age,
     }
-
-
-def _months(store: Store, period: Period) -> dict[str, Any]:
-    """The period, and the summed months in it: from the first one to before the end one. One query.
-
-    Not a part of the statements: PostgreSQL must know the ends to see how many rows lie between.
-    """
-    first_month = period.first.replace(day=1)
-    if first_month < period.first:
-        first_month = _next_month(first_month)
-    end_month = (period.last + timedelta(days=1)).replace(day=1)
-    looked = InsightsWatermark.objects.filter(store=store).values_list("computed_at", "time_zone")
-    for computed_at, zone in looked:
-        end_month = min(end_month, computed_at.astimezone(ZoneInfo(zone)).date().replace(day=1))
-    if end_month <= first_month:
-        # No whole month: every day by itself.
-        first_month = end_month = period.last + timedelta(days=1)
-    return {
-        "store": store.pk,
-        "first": period.first,
-        "last": period.last,
-        "first_month": first_month,
-        "end_month": end_month,
-    }
-
-
-def _next_month(month: date) -> date:
-    return (month + timedelta(days=32)).replace(day=1)

@@ -173,13 +173,19 @@ def _known_before(store: Store, monday: date) -> Known:
 # ------------------------------------------------------------------------------------- the catalog
 
 
-_SUM_MONTHS = """
-INSERT INTO analytics_productmonth (store_id, month, product_id, n_shown, n_clicks)
-SELECT store_id, date_trunc('month', day)::date, product_id, sum(n_shown), sum(n_clicks)
-FROM analytics_productday
-WHERE store_id = %(store)s AND date_trunc('month', day)::date = ANY(%(months)s)
-  AND day BETWEEN %(first)s AND (%(last)s::date + interval '1 month')::date
-GROUP BY 1, 2, 3
+_PACK_MONTHS = """
+INSERT INTO analytics_productmonth (store_id, month, totals)
+SELECT %(store)s, month,
+  string_agg(int8send(product_id) || int4send(n_shown) || int4send(n_clicks), ''::bytea)
+FROM (
+  SELECT date_trunc('month', day)::date AS month, product_id, sum(n_shown)::int AS n_shown,
+    sum(n_clicks)::int AS n_clicks
+  FROM analytics_productday
+  WHERE store_id = %(store)s AND date_trunc('month', day)::date = ANY(%(months)s)
+    AND day BETWEEN %(first)s AND (%(last)s::date + interval '1 month')::date
+  GROUP BY 1, 2
+) AS products
+GROUP BY month
 """
 
 _SHOWN = """
@@ -213,7 +219,7 @@ def months_sum(*, store: Store, days: list[date], looked_on: date | None, today:
     ProductMonth.objects.filter(store=store, month__in=over).delete()
     with connection.cursor() as cursor:
         cursor.execute(
-            _SUM_MONTHS, {"store": store.pk, "months": over, "first": over[0], "last": over[-1]}
+            _PACK_MONTHS, {"store": store.pk, "months": over, "first": over[0], "last": over[-1]}
         )
 
 
