@@ -24,7 +24,7 @@ from analytics.results.effects import Effects, mean_of
 from analytics.results.facts import Facts
 from analytics.results.lists import Estimate
 from analytics.results.verdicts import verdict_of
-from analytics.stats.effects import Effect, Scale, welch_test
+from analytics.stats.effects import SCALES, Effect, Scale, welch_test
 from benchmarks.report import Promise, Report, Table, as_object, figure, machine, markdown
 from tests.unit.analytics.results.worlds import facts_of, until
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How much to simulate."""
     parser.add_argument("--tests", type=int, default=1000, help="A/A tests, and tests for power")
     parser.add_argument("--shoppers", type=int, default=6000, help="of an A/A test")
-    parser.add_argument("--samples", type=int, default=600, help="arms per interval")
+    parser.add_argument("--samples", type=int, default=2000, help="arms per interval")
 
 
 def run(world: World, options: argparse.Namespace) -> Report:
@@ -74,10 +74,15 @@ def measured(options: argparse.Namespace) -> Report:
                 promise=Promise(at_most=5.0),
             ),
             figure(
-                f"false at one look, {of}, fixed test at 5 %",
+                f"false at one look, {of}, fixed test of the difference at 5 %",
                 100 * found.one_look / tests,
                 "%",
                 promise=Promise(at_least=2.9, at_most=7.4),
+            ),
+            figure(
+                f"false at one look, {of}, of difference and lift",
+                100 * found.one_look_both / tests,
+                "%",
             ),
             figure(
                 f"false if the fixed test were looked at 20 times, {of}",
@@ -92,7 +97,7 @@ def measured(options: argparse.Namespace) -> Report:
             "%",
             promise=Promise(at_least=77.5, at_most=82.5),
         ),
-        figure("found, fixed test of the lift at 5 %", 100 * power.relative / tests, "%"),
+        figure("found, fixed test of lift and difference at 5 %", 100 * power.both / tests, "%"),
         figure("found, the whole rule, without CUPED", 100 * power.plain / tests, "%"),
         figure("found, the whole rule, with CUPED", 100 * power.cuped / tests, "%"),
         figure("of these before the planned end", 100 * power.early / max(power.cuped, 1), "%"),
@@ -143,13 +148,14 @@ class Alike:
     metric: str
     wrong: int
     one_look: int
+    one_look_both: int
     peeking: int
 
 
 def simulate_alike(metric: str, tests: int, n_shoppers: int, *, seed: int) -> Alike:
     """Two arms that are the same, with a past, judged with CUPED every day from the seventh on."""
     rng = np.random.default_rng(seed)
-    wrong = one_look = peeking = 0
+    wrong = one_look = one_look_both = peeking = 0
     for _ in range(tests):
         facts = facts_of(
             rng, n_shoppers, days=LAST_LOOK, primary=metric, with_shown=False, guardrails=()
@@ -158,12 +164,13 @@ def simulate_alike(metric: str, tests: int, n_shoppers: int, *, seed: int) -> Al
         for day in range(FIRST_LOOK, LAST_LOOK + 1):
             at_day = until(facts, day)
             found |= any(v.state in ("better", "worse") for v in verdict_of(at_day))
-            is_wrong_now = _p_value(at_day, "relative") <= 0.05
+            is_wrong_now = _p_value(at_day, "absolute") <= 0.05
             peeked |= is_wrong_now
         wrong += found
         one_look += is_wrong_now
+        one_look_both += _p_value(at_day, *SCALES) <= 0.05
         peeking += peeked
-    return Alike(metric, wrong, one_look, peeking)
+    return Alike(metric, wrong, one_look, one_look_both, peeking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,7 @@ class Power:
     """Of so many tests with a real lift: who found it. `early`: of `cuped`, before the end."""
 
     absolute: int
-    relative: int
+    both: int
     plain: int
     cuped: int
     early: int
@@ -181,7 +188,7 @@ class Power:
 def simulate_power(tests: int, *, seed: int) -> Power:
     """14 days of looks from the seventh on; a verdict stands when it is found."""
     rng = np.random.default_rng(seed)
-    absolute = relative = early = backwards = 0
+    absolute = both = early = backwards = 0
     by_rule = {False: 0, True: 0}
     for _ in range(tests):
         facts = facts_of(
@@ -189,7 +196,7 @@ def simulate_power(tests: int, *, seed: int) -> Power:
         )
         looks = [until(facts, day) for day in range(FIRST_LOOK, POWER_DAYS + 1)]
         absolute += _p_value(looks[-1], "absolute") <= 0.05
-        relative += _p_value(looks[-1], "relative") <= 0.05
+        both += _p_value(looks[-1], *SCALES) <= 0.05
         for cuped in by_rule:
             for i, look in enumerate(looks):
                 plan = replace(look.plan, cuped=cuped)
@@ -199,7 +206,7 @@ def simulate_power(tests: int, *, seed: int) -> Power:
                     backwards += state == "worse"
                     early += cuped and i < len(looks) - 1
                     break
-    return Power(absolute, relative, by_rule[False], by_rule[True], early, backwards)
+    return Power(absolute, both, by_rule[False], by_rule[True], early, backwards)
 
 
 def simulate_intervals(samples: int, *, seed: int) -> dict[str, float]:
@@ -232,10 +239,13 @@ def _note(told: dict[str, list[Estimate]], name: str, estimate: object) -> None:
     told.setdefault(name, []).append(estimate)
 
 
-def _p_value(facts: Facts, scale: Scale) -> float:
-    """Of Welch's test on the primary metric, without CUPED."""
-    effect = Effects(facts).measured(facts.plan.primary, 1, scale=scale, cuped=False).effect
-    return welch_test(effect).p_value if isinstance(effect, Effect) else 1.0
+def _p_value(facts: Facts, *scales: Scale) -> float:
+    """Of Welch's test on the primary metric, without CUPED; of several scales the larger one."""
+    effects = Effects(facts)
+    measured = [
+        effects.measured(facts.plan.primary, 1, scale=scale, cuped=False).effect for scale in scales
+    ]
+    return max(welch_test(one).p_value if isinstance(one, Effect) else 1.0 for one in measured)
 
 
 def main() -> None:

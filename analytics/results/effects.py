@@ -101,6 +101,12 @@ class Effects:
         cuped = self.uses_cuped(metric)
         return self.measured(metric, treatment, scale="relative", cuped=cuped)
 
+    def difference(self, metric: str, treatment: int) -> Effect | None:
+        """The locked effect on the absolute scale, which has to agree with it; None without one."""
+        cuped = self.uses_cuped(metric)
+        effect = self.measured(metric, treatment, scale="absolute", cuped=cuped).effect
+        return effect if isinstance(effect, Effect) else None
+
     def _measure(
         self, metric: str, treatment: int, control: int, scale: Scale, cuped: bool
     ) -> Measured:

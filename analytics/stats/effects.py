@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, sqrt
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from analytics.stats.answers import NotEnoughData, Reason, require_share
 from analytics.stats.distributions import t_quantile, t_upper
 from analytics.stats.summaries import RatioSums, Sums
 
 Scale: TypeAlias = Literal["relative", "absolute"]
+SCALES: Final[tuple[Scale, ...]] = ("relative", "absolute")
 Side: TypeAlias = Literal["two", "greater", "less"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,9 +18,9 @@ FINE = sample_ratio([500, 500], [1, 1])
 SAFE, UNCLEAR = Guardrail("safe", 0.0, 0.02), Guardrail("unclear", -0.1, 0.02)
 
 
-def comparison(z: float, n: int = 5000, converted: int = 500, **kind: bool) -> Comparison:
+def comparison(z: float, n: int = 5000, converted: int = 500, *, rises: bool = True) -> Comparison:
     effect = Effect("relative", 0.01 * z, 0.01, 1e6, n, n, 0.1, 0.1 * (1 + 0.01 * z))
-    return Comparison(effect, converted, converted, 10_000, **kind)
+    return Comparison(effect, converted, converted, 10_000, higher_is_better=rises)
 
 
 def states(*zs: float, moment: Moment = "running") -> list[str]:
@@ -43,8 +45,23 @@ def test_a_verdict_says_which_half_of_the_rule_found_it() -> None:
 
 
 def test_where_less_is_better_a_fall_is_better() -> None:
-    verdict = decide([comparison(-4.5, higher_is_better=False)], days=9, moment="running")[0]
+    verdict = decide([comparison(-4.5, rises=False)], days=9, moment="running")[0]
     assert verdict.state == "better"
+
+
+def test_a_lift_counts_only_where_the_difference_is_found_too() -> None:
+    for z_of_lift, z_of_difference, state in (
+        (-6, -3, "running"),
+        (-3, -6, "running"),
+        (-6, -6, "worse"),
+    ):
+        lift = comparison(z_of_lift)
+        difference = Effect("absolute", 0.001 * z_of_difference, 0.001, 1e6, 5000, 5000, 0.1, 0.09)
+        both = replace(lift, difference=difference)
+        verdict = decide([both], days=9, moment="running")[0]
+        assert verdict.state == state
+        # What is shown is the lift.
+        assert verdict.low == decide([lift], days=9, moment="running")[0].low
 
 
 def test_asking_two_questions_makes_each_harder() -> None:
