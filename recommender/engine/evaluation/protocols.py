@@ -20,7 +20,8 @@ from recommender.engine.evaluation.formats import (
     prefixes_of,
 )
 from recommender.engine.evaluation.splits import before_and_after, hold_out
-from recommender.engine.evaluation.tasks import Matrix, Purchases, Query, Task, Training, Vocabulary
+from recommender.engine.evaluation.tasks import Task, Vocabulary
+from recommender.engine.methods.inputs import ItemFacts, Matrix, Purchases, Query, Training
 from recommender.engine.offline.interactions import group_items_matrix
 from recommender.engine.types import Int32Array, Sessions
 
@@ -154,7 +155,7 @@ def basket_completion_task(lines: OrderLines, *, seed: int, cut_days: float = CU
             len(vocabulary),
             now_s=cut_s,
             baskets=baskets[np.unique(order_rows[train])],
-            titles=_titles(lines, vocabulary),
+            facts=ItemFacts(titles=_titles(lines, vocabulary)),
         ),
         queries=queries,
         relevant=relevant,
@@ -203,7 +204,7 @@ def next_purchases_task(lines: OrderLines, *, cut_days: float = CUT_DAYS) -> Tas
             )
         },
         purchases=purchases,
-        titles=_titles(lines, vocabulary),
+        facts=ItemFacts(titles=_titles(lines, vocabulary)),
     )
     answers = dict(
         zip(np.unique(shoppers[test]).tolist(), _groups(shoppers[test], rows[test]), strict=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recommender.engine.errors import InvalidInputError
-from recommender.engine.evaluation.learners import Parameters, Recommend, Value
 from recommender.engine.evaluation.ranking_metrics import hits_of, list_metrics, mean_metrics
-from recommender.engine.evaluation.sources import SOURCES
-from recommender.engine.evaluation.tasks import Query, Task, Training
+from recommender.engine.evaluation.tasks import Task
+from recommender.engine.methods.base import Parameters, Value
+from recommender.engine.methods.inputs import Query, Training
+from recommender.engine.methods.registry import METHODS
 from recommender.engine.online.blending import SCALINGS, blend
 from recommender.engine.types import Candidates, Int32Array
 
@@ -20,6 +21,7 @@ POOL = 200
 """Candidates that a source gives to a blend."""
 
 Clock = Callable[[], float]
+Recommend = Callable[[Query, int], Candidates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Recipe:
 
     def parameters_of(self, source: str) -> dict[str, Value]:
         """Defaults of a source with what this recipe says about them."""
-        out = dict(SOURCES[source].defaults)
+        out = dict(METHODS[source].defaults)
         for name in out:
             if name in self.parameters:
                 out[name] = self.parameters[name]
@@ -86,7 +88,7 @@ def parse_recipe(source: str, parameters: Parameters) -> Recipe:
     weights = _parse_weights(source)
     known = {"scaling"}
     for name in weights:
-        known |= set(SOURCES[name].defaults) | {f"{name}.{p}" for p in SOURCES[name].defaults}
+        known |= set(METHODS[name].defaults) | {f"{name}.{p}" for p in METHODS[name].defaults}
     for parameter in parameters:
         if parameter not in known:
             raise InvalidInputError(
@@ -104,9 +106,9 @@ def _parse_weights(source: str) -> dict[str, float | None]:
     weights: dict[str, float | None] = {}
     for part in filter(None, (text.strip() for text in source.split(","))):
         name, equals, number = (text.strip() for text in part.partition("="))
-        if name not in SOURCES:
+        if name not in METHODS:
             raise InvalidInputError(
-                f"there is no source {name!r}; there are {', '.join(sorted(SOURCES))}"
+                f"there is no source {name!r}; there are {', '.join(sorted(METHODS))}"
             )
         try:
             weights[name] = float(number) if equals else None
@@ -122,7 +124,7 @@ def _parse_weights(source: str) -> dict[str, float | None]:
 def fit_recipe(recipe: Recipe, training: Training, *, seed: int) -> Recommend:
     """Fit every source of a recipe."""
     fitted = {
-        name: SOURCES[name].fit(training, recipe.parameters_of(name), seed)
+        name: METHODS[name].fit(training, recipe.parameters_of(name), seed).recommend
         for name in recipe.weights
     }
     return blend_of(fitted, recipe)

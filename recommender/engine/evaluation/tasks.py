@@ -3,78 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from recommender.engine.types import (
-    NO_ROW,
-    Int32Array,
-    Int64Array,
-    Sessions,
-)
-
-Matrix = csr_matrix[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Purchases:
-    """Who bought what when; int32 rows and Unix seconds, one line per purchase."""
-
-    shopper_rows: Int32Array
-    item_rows: Int32Array
-    times_s: Int64Array
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """Everything that a protocol lets a source learn from; ``None`` where it has no such thing.
-
-    Attributes
-    ----------
-    n_items : int
-    now_s : int
-        The moment of the cut.
-    sessions : Sessions or None
-    baskets : csr_matrix of float32[n_baskets, n_items] or None
-    shoppers : dict of csr_matrix of float32[n_shoppers, n_items]
-        By kind of event: ``purchase``, ``add_to_cart``, ``view_item``, or ``any``.
-    purchases : Purchases or None
-    titles : sequence of str or None
-        Per item.
-    """
-
-    n_items: int
-    now_s: int = 0
-    sessions: Sessions | None = None
-    baskets: Matrix | None = None
-    shoppers: dict[str, Matrix] = field(default_factory=dict)
-    purchases: Purchases | None = None
-    titles: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is known about one shopper at one moment.
-
-    Attributes
-    ----------
-    rows : int32[h]
-        The session from oldest to newest, the basket, or the history.
-    kinds : sequence of (kind of event, int32[]) pairs
-        The same history by kind of event, where the protocol knows kinds.
-    counts, last_at_s : int32[h], int64[h]
-        Purchases of each item of `rows` and their last time; empty where unknown.
-    removed : int32[r]
-        What may not be an answer.
-    """
-
-    rows: Int32Array
-    removed: Int32Array
-    kinds: Sequence[tuple[str, Int32Array]] = ()
-    counts: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))
-    last_at_s: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
+from recommender.engine.methods.inputs import Query, Training
+from recommender.engine.types import NO_ROW, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)

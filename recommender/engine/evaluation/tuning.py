@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recommender.engine.evaluation.learners import Recommend, Value
-from recommender.engine.evaluation.runner import Clock, Recipe, blend_of, measure
-from recommender.engine.evaluation.sources import SOURCES
+from recommender.engine.evaluation.runner import Clock, Recipe, Recommend, blend_of, measure
 from recommender.engine.evaluation.splits import sample_positions
-from recommender.engine.evaluation.tasks import Query, Task, Training
+from recommender.engine.evaluation.tasks import Task
+from recommender.engine.methods.base import Value
+from recommender.engine.methods.inputs import Query, Training
+from recommender.engine.methods.registry import METHODS
 from recommender.engine.types import Candidates
 
 TUNED_WEIGHTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.5, 3.0)
@@ -56,7 +57,9 @@ def tune(
     tuned = Recipe(recipe.weights, {**recipe.parameters, **chosen})
     if None in recipe.weights.values() and budget_seconds > 0:
         for name in recipe.weights:
-            fitted[name] = SOURCES[name].fit(sample.training, tuned.parameters_of(name), seed)
+            fitted[name] = (
+                METHODS[name].fit(sample.training, tuned.parameters_of(name), seed).recommend
+            )
         return _tune_weights(sample, tuned, fitted, clock=clock, deadline=deadline)
     return tuned
 
@@ -64,15 +67,15 @@ def tune(
 def _tune_source(
     task: Task, recipe: Recipe, name: str, *, seed: int, clock: Clock, deadline: float
 ) -> dict[str, Value]:
-    source = SOURCES[name]
+    source = METHODS[name]
     current = recipe.parameters_of(name)
     scores: dict[str, float] = {}
 
     def score(parameters: dict[str, Value]) -> float:
         key = json.dumps(parameters, sort_keys=True)
         if key not in scores:
-            recommend = source.fit(task.training, parameters, seed)
-            scores[key] = _objective(task, recommend, clock)
+            model = source.fit(task.training, parameters, seed)
+            scores[key] = _objective(task, model.recommend, clock)
         return scores[key]
 
     for parameter, values in source.grid.items():

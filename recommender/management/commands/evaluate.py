@@ -16,11 +16,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from recommender.engine.errors import EngineError
 from recommender.engine.evaluation import formats, protocols
-from recommender.engine.evaluation.learners import Value
 from recommender.engine.evaluation.runner import Recipe, Report, evaluate, parse_recipe
-from recommender.engine.evaluation.sources import SOURCES
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.evaluation.tuning import tune
+from recommender.engine.methods.base import Value
+from recommender.engine.methods.registry import METHODS
 
 DEFAULT_SOURCES = {
     "next-click": "next_click",
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--protocol", required=True, choices=sorted(DEFAULT_SOURCES))
-        parser.add_argument("--source", help=f"one of {', '.join(SOURCES)}, or a=0.6,b=0.4, or a,b")
+        parser.add_argument("--source", help=f"one of {', '.join(METHODS)}, or a=0.6,b=0.4, or a,b")
         for name in ("train", "test", "orders", "views", "carts", "purchases"):
             parser.add_argument(f"--{name}", type=Path, metavar="FILE")
         parser.add_argument(

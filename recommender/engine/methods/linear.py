@@ -1,0 +1,121 @@
+"""Linear item-item models: every item of a history speaks for every other with a learned weight."""
+
+from __future__ import annotations
+
+from recommender.engine.methods.base import (
+    Family,
+    Method,
+    Model,
+    Need,
+    Parameters,
+    answered,
+    number,
+    whole,
+)
+from recommender.engine.methods.histories import group_matrix, history, shopper_matrix
+from recommender.engine.methods.inputs import Query, Training
+from recommender.engine.methods.neighbours import NeighbourLists
+from recommender.engine.offline.ease import combine_neighbours, ease_neighbours, fit_ease
+from recommender.engine.offline.item_similarity import fit_item_similarity
+from recommender.engine.online.fold_in import ease_fold_in
+from recommender.engine.types import Candidates, EaseModel
+
+EVENT_WEIGHTS: Parameters = {
+    "weight_purchase": 1.0,
+    "weight_add_to_cart": 1.0,
+    "weight_view_item": 1.0,
+}
+
+
+class Ease(Model):
+    """EASE: the weights of a ridge regression of every item on all others, in closed form."""
+
+    def __init__(
+        self, model: EaseModel, parameters: Parameters, *, max_history: int | None = None
+    ) -> None:
+        self._model = model
+        self._parameters = parameters
+        self._max_history = max_history
+
+    def recommend(self, query: Query, limit: int) -> Candidates:
+        rows, weights = history(query, self._parameters)
+        found = ease_fold_in(
+            self._model,
+            rows,
+            weights,
+            limit=limit + len(query.removed),
+            max_history=self._max_history,
+            exclude_history=not query.repeats_allowed,
+        )
+        return answered(found, query, limit)
+
+
+def fit_ease_on_baskets(training: Training, parameters: Parameters, _seed: int) -> Model:
+    """EASE on whatever groups items; as lists with cosine for the tail where ``lists`` asks for it."""
+    baskets = group_matrix(training)
+    model = fit_ease(
+        baskets,
+        regularisation=number(parameters, "regularisation"),
+        max_items=whole(parameters, "max_items"),
+    )
+    if parameters["lists"] is not True:
+        return Ease(model, {})
+    k = whole(parameters, "k")
+    return NeighbourLists(
+        combine_neighbours(
+            ease_neighbours(model, n_items=training.n_items, k=k),
+            fit_item_similarity(baskets, k=k, shrinkage=10.0),
+        )
+    )
+
+
+def fit_ease_on_shoppers(training: Training, parameters: Parameters, _seed: int) -> Ease:
+    """EASE on the weighted histories of shoppers."""
+    model = fit_ease(
+        shopper_matrix(training, parameters),
+        regularisation=number(parameters, "regularisation"),
+        max_items=whole(parameters, "max_items"),
+    )
+    longest = None if parameters["max_history"] is None else whole(parameters, "max_history")
+    return Ease(model, parameters, max_history=longest)
+
+
+METHODS = (
+    Method(
+        key="bought_together",
+        title="EASE on baskets",
+        family=Family.LINEAR,
+        needs=frozenset({Need.BASKETS, Need.SESSIONS, Need.SHOPPERS}),
+        fit=fit_ease_on_baskets,
+        defaults={"regularisation": 50.0, "max_items": 6000, "k": 100, "lists": False},
+        grid={"regularisation": (15.0, 30.0, 50.0, 100.0, 200.0)},
+        because="often bought with",
+        otherwise="",
+        source="bought_together",
+        cheap=True,
+    ),
+    Method(
+        key="for_you",
+        title="EASE on shoppers",
+        family=Family.LINEAR,
+        needs=frozenset({Need.SHOPPERS, Need.BASKETS, Need.SESSIONS}),
+        fit=fit_ease_on_shoppers,
+        defaults={
+            "regularisation": 200.0,
+            "max_items": 6000,
+            "max_history": None,
+            "count_exponent": 0.5,
+            **EVENT_WEIGHTS,
+        },
+        grid={
+            "regularisation": (20.0, 50.0, 100.0, 200.0, 350.0, 500.0, 800.0),
+            "count_exponent": (0.0, 0.5, 1.0),
+            "weight_view_item": (0.1, 0.3, 1.0),
+            "weight_add_to_cart": (0.5, 1.0),
+        },
+        because="because of your interest in",
+        otherwise="",
+        source="for_you",
+        cheap=True,
+    ),
+)
