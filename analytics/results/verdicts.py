@@ -60,6 +60,7 @@ def goal_verdicts(effects: Effects, *, rule: Rule = STANDARD_RULE) -> tuple[Verd
             int(converted[0]),
             int(converted[arm]),
             effects.planned_shoppers(0, arm),
+            difference=effects.difference(primary, arm),
             higher_is_better=DEFINITIONS[primary].direction != "lower",
         )
         for arm in effects.variants
