@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from recommender.engine.offline.segmentation import segmenter
+
 UNITS = frozenset(
     {"g", "kg", "mg", "oz", "lb", "lbs", "ml", "cl", "l", "ltr", "gal", "pt", "qt", "fl"}
     | {
@@ -39,11 +41,10 @@ _APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")
 
 
 def tokenise(text: str) -> list[str]:
-    """Words, numbers with their units, and character bigrams for scripts without spaces.
+    """Words and numbers with their units; see `segmentation` for scripts without spaces.
 
     Case and accents are folded, and apostrophes inside words dropped. Numbers keep their decimals,
-    with a point, and a unit that follows is joined to them. A run of n unspaced characters gives
-    n - 1 bigrams (one token if n = 1).
+    with a point, and a unit that follows is joined to them.
 
     Parameters
     ----------
@@ -64,12 +65,13 @@ def tokenise(text: str) -> list[str]:
     # Compose what the fold leaves apart (Hangul), after the accents are gone.
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     folded = unicodedata.normalize("NFC", "".join(filter(_is_kept, decomposed)))
+    segment = segmenter(folded)
     tokens: list[str] = []
     for word in _TOKEN.findall(_APOSTROPHE.sub("", folded)):
         if word in UNITS and tokens and tokens[-1][-1].isdigit():
             tokens[-1] += word
         elif _IS_UNSPACED.match(word):
-            tokens.extend(word[i : i + 2] for i in range(max(len(word) - 1, 1)))
+            tokens.extend(segment(word))
         else:
             tokens.append(word.replace(",", ".") if word[0].isdigit() else word)
     return tokens
