@@ -32,7 +32,7 @@ from recommender.selectors.experiments import experiment_get, experiment_list, h
 State = Experiment.State
 # What a filter of the list means; the order is that of the list.
 FILTERS: dict[str, tuple[str, frozenset[str]]] = {
-    "running": ("Running", frozenset({State.RUNNING, State.PAUSED})),
+    "running": ("Running", frozenset(Experiment.LIVE)),
     "draft": ("Drafts", frozenset({State.DRAFT})),
     "ended": ("Ended", frozenset({State.STOPPED})),
 }

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from analytics.console.experiments import experiment_found, head_context
 from analytics.console.experiments_form import (
@@ -97,12 +98,13 @@ def stop_page(request: ConsoleRequest, key: str) -> HttpResponse:
     experiment = experiment_found(request, key)
     if request.method == "POST":
         return _move(request, key, experiment_stop, "has ended: everybody sees the placement's own")
-    if experiment.state not in (State.RUNNING, State.PAUSED):
+    if experiment.state not in Experiment.LIVE:
         return _not_now(request, experiment)
     return render(request, "console/experiments/stop.html", head_context(request, experiment))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request")
 @member_page(roles=TESTERS)
 def ramp_page(request: ConsoleRequest, key: str) -> HttpResponse:
     """How many take part, in which shares. `?coverage=&weight=` says what that would change."""

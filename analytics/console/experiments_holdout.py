@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from analytics.console.experiments_form import number_typed, percent_text
 from analytics.console.experiments_words import badge_of, holdout_sees, shares_of, time_words
@@ -26,6 +27,7 @@ _NO_SHARE = {"share": "A number from 0.1 to 50."}
 
 
 @require_safe
+@vary_on_headers("HX-Request")
 @member_page()
 def holdout_page(request: ConsoleRequest) -> HttpResponse:
     """`?share=` and `?baseline=` say what would be, before it is."""

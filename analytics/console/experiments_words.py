@@ -73,18 +73,32 @@ def badge_of(experiment: Experiment, headline: Headline | None = None) -> Badge:
 
 
 def time_words(experiment: Experiment, now: datetime) -> str:
-    """How long it has run, or is to run: "day 5 of 14"."""
+    """How long it has run, or is to run: "day 5 of 14". Phases are prefetched."""
     planned = experiment.planned_days
     if experiment.started_at is None:
         return f"{planned} days planned"
-    if experiment.stopped_at is not None:
-        return f"ran {days_words(experiment.stopped_at - experiment.started_at)}"
-    day = (now - experiment.started_at).days + 1
+    ran = _ran(experiment, now)
+    if experiment.stopped_at is not None and experiment.stopped_at <= now:
+        return f"ran {days_words(ran)}"
+    day = ran.days + 1
     if experiment.kind == Kind.HOLDOUT:
         return f"day {day:,}"
     if day > planned:
         return f"day {day:,}, {planned} were planned"
     return f"day {day} of {planned}"
+
+
+def _ran(experiment: Experiment, now: datetime) -> timedelta:
+    """How long shoppers took part: pauses don't count."""
+    until = min(now, experiment.stopped_at or now)
+    spans = [(phase.started_at, phase.ended_at) for phase in experiment.phases.all()]
+    return sum(
+        (
+            max(min(ended or until, until) - started, timedelta(0))
+            for started, ended in spans or [(experiment.started_at or until, None)]
+        ),
+        timedelta(0),
+    )
 
 
 def days_words(length: timedelta) -> str:

@@ -67,6 +67,8 @@ _OTHERS = (
     ("console-insights-tracking", "Tracking"),
 )
 
+_OF_THE_DAYS = ("days", "until", "from", "to", "page")
+
 
 @require_safe
 @vary_on_headers("HX-Request")
@@ -362,6 +364,8 @@ def _page(
         "asked": asked,
         "period": asked.period,
         "period_days": PERIOD_DAYS,
+        # What stays when other days are chosen.
+        "kept": [(key, text) for key, text in request.GET.items() if key not in _OF_THE_DAYS],
         "tabs": tabs,
         "tab": tab,
         "state": state,

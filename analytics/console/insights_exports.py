@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import Http404, StreamingHttpResponse
 from django.views.decorators.http import require_safe
@@ -80,11 +81,13 @@ def _products(request: ConsoleRequest, asked: Asked) -> Lines:
 def _unseen(request: ConsoleRequest, asked: Asked) -> Lines:
     store = request.store
     wanted = unseen_filter(request)
+    # A file is written when the view, and with it the store's time zone, is over.
+    zone = ZoneInfo(store.time_zone)
     yield ("product_id", "title", "category", "in_catalog_since", "price", "stock_count",
            "stock_value", "currency")  # fmt: skip
     for each in unseen_all(store=store, period=asked.period, today=asked.today, wanted=wanted):
         yield (
-            each.external_id, each.title, each.category_path, f"{each.since:%Y-%m-%d}",
+            each.external_id, each.title, each.category_path, f"{each.since.astimezone(zone):%Y-%m-%d}",
             price_text(each.price_minor, store.currency),
             "" if each.stock_count is None else each.stock_count,
             "" if each.stock_minor is None else price_text(each.stock_minor, store.currency),

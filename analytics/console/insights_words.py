@@ -19,6 +19,8 @@ from recommender.console.strategy_words import source_label
 from recommender.models import Placement, Strategy
 
 NOT_KNOWN = "Recommendation not known"
+# A list of two strategies is none of theirs.
+NO_STRATEGY = "Interleaved, or not known"
 NO_CATEGORY = "No category"
 # How the tables of each dimension are headed, and what an impression is there.
 DIMENSIONS: dict[Dimension, tuple[str, str, str]] = {
@@ -227,7 +229,7 @@ def _names(store: Store, dimension: Dimension) -> Callable[[Any], tuple[str, str
 
     def named(key: int | None) -> tuple[str, str]:
         if not key:
-            return NOT_KNOWN, ""
+            return NO_STRATEGY if dimension is Dimension.STRATEGY else NOT_KNOWN, ""
         found = known.get(key)
         if found is None:
             return f"Deleted {dimension}", ""

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from analytics.services.off_policy import (
     PERIOD,
@@ -77,6 +78,7 @@ def off_policy_page(request: ConsoleRequest) -> HttpResponse:
 
 
 @require_safe
+@vary_on_headers("HX-Request")
 @member_page()
 def off_policy_run(request: ConsoleRequest, token: str) -> HttpResponse:
     """How far a replay is, or what it says. Each look works some more of it off."""

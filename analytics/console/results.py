@@ -17,6 +17,7 @@ from django.http import (
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from analytics.console.experiments import experiment_found
 from analytics.console.results_context import page_context, snapshot_read
@@ -40,26 +41,25 @@ _LAYOUTS = {"": "console/layout.html", "print": "console/results/print.html"}
 
 
 @require_safe
+@vary_on_headers("HX-Request", "HX-Target")
 @member_page()
 def results_page(request: ConsoleRequest, key: str) -> HttpResponse:
-    """The page; for htmx the scorecard alone, or all below the head."""
+    """The page; for htmx what a toggle exchanges."""
     experiment = experiment_found(request, key)
     view = request.GET.get("view", "")
     if view not in _LAYOUTS:
         raise Http404("There is no such view.")
     context = _context(request, experiment, request.GET)
     context |= {"layout": _LAYOUTS[view], "is_print": view == "print"}
-    if request.htmx.target == "scorecard" and context.get("results"):
-        return render(request, "console/results/_scorecard.html", context)
     if request.htmx.target == "results":
-        return render(request, "console/results/_body.html", context)
+        return render(request, "console/results/_part.html", context)
     return render(request, "console/results/page.html", context)
 
 
 @require_safe
 @member_page()
 def results_fresh(request: ConsoleRequest, key: str) -> HttpResponse:
-    """Asked every minute: 204 while nothing is new, otherwise all below the head."""
+    """Asked every minute: 204 while nothing is new, otherwise what a toggle exchanges."""
     stamp = snapshot_stamp(store=request.store, key=key)
     if stamp is None:
         raise Http404
@@ -68,7 +68,7 @@ def results_fresh(request: ConsoleRequest, key: str) -> HttpResponse:
     # How the member looks at it stands in the address of the page, not in that of this request.
     query = QueryDict(urlsplit(request.htmx.current_url or "").query)
     experiment = experiment_found(request, key)
-    return render(request, "console/results/_body.html", _context(request, experiment, query))
+    return render(request, "console/results/_part.html", _context(request, experiment, query))
 
 
 @require_safe

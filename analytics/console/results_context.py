@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import QueryDict
@@ -11,7 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from analytics.console.experiments_decide import decide_context
-from analytics.console.experiments_words import Badge, arms_of, badge_of, shares_of, time_words
+from analytics.console.experiments_words import (
+    Badge,
+    arms_of,
+    badge_of,
+    days_words,
+    shares_of,
+    time_words,
+)
 from analytics.console.overview_charts import Chart
 from analytics.console.results_charts import (
     exposure_chart,
@@ -21,7 +28,6 @@ from analytics.console.results_charts import (
 )
 from analytics.console.results_look import Choice, Look, look_read, toggles_of
 from analytics.console.results_panels import (
-    Verdict,
     health_of,
     incremental_of,
     power_of,
@@ -31,7 +37,13 @@ from analytics.console.results_panels import (
 )
 from analytics.console.results_recommender import panel_of
 from analytics.console.results_scorecard import has_cuped, scorecard_of
-from analytics.console.results_words import Sign, definition_of, period_words, unbroken
+from analytics.console.results_words import (
+    NO_VERDICT,
+    Sign,
+    definition_of,
+    period_words,
+    unbroken,
+)
 from analytics.models import ExperimentSnapshot
 from analytics.results.document import Results, results_read
 from analytics.selectors.experiment_headlines import Headline, experiment_history
@@ -50,7 +62,6 @@ from recommender.models import Experiment
 
 State = Experiment.State
 Kind = Experiment.Kind
-LIVE = (State.RUNNING, State.PAUSED)
 # Of the trail on this page; the history has all.
 MAX_ENTRIES, MAX_CHANGES_SHOWN = 8, 6
 # Facts older than this are said to lag.
@@ -80,13 +91,13 @@ def page_context(
     context: dict[str, Any] = {
         "experiment": experiment,
         "badge": _badge(experiment, live),
-        "time_words": time_words(experiment, now),
+        "time_words": _time_words(experiment, snapshot, results, now),
         "arms": arms_of(experiment),
         "can_test": can_test(request.member),
         "path": path,
         "snapshot": snapshot,
         "is_latest": is_latest,
-        "is_live": is_latest and experiment.state in LIVE,
+        "is_live": is_latest and experiment.state in Experiment.LIVE,
         "stamp": stamp_of(
             experiment.state, experiment.decided_at, latest.computed_at if latest else None
         ),
@@ -108,26 +119,21 @@ def page_context(
     if results is None:
         return context
     look = look_read(query, query.getlist("hide"), results, experiment.cuped)
-    context |= _results_context(experiment, results, look, now)
-    if snapshot is not None and snapshot.kind == ExperimentSnapshot.Kind.RANGE:
-        context |= _no_verdict(context["verdicts"], definition_of(results.primary).name)
-    return context
+    return context | _results_context(experiment, results, look, now)
 
 
-def _no_verdict(verdicts: list[Verdict], metric: str) -> dict[str, str]:
-    """Of some days only: what was seen, without what a verdict would say to do."""
-    seen = [
-        f"{each.arm.name} changes {metric.lower()} by {each.change} ({each.interval})"
-        for each in verdicts
-        if each.arm is not None and each.bar is not None
-    ]
-    told = "; ".join(seen) if seen else "Too little was seen to compare the arms"
-    return {
-        "headline": unbroken(f"In these days: {told}."),
-        "verdict_tone": "even",
-        "verdict_icon": "info",
-        "verdict_word": "Not a verdict",
-    }
+def _time_words(
+    experiment: Experiment,
+    snapshot: ExperimentSnapshot | None,
+    results: Results | None,
+    now: datetime,
+) -> str:
+    """Of what is kept, as of then."""
+    if snapshot is None or results is None or snapshot.kind == ExperimentSnapshot.Kind.LATEST:
+        return time_words(experiment, now)
+    if snapshot.kind == ExperimentSnapshot.Kind.RANGE:
+        return f"{days_words(timedelta(days=results.days))} of the test"
+    return time_words(experiment, results.computed_at)
 
 
 def _results_context(
@@ -136,7 +142,7 @@ def _results_context(
     cuped = experiment.cuped
     segments, segment_extent = segments_of(results, look.hidden)
     lag_s = None
-    if results.facts_until is not None and experiment.state in LIVE:
+    if results.facts_until is not None and experiment.state in Experiment.LIVE:
         lag_s = seconds_between(results.facts_until, now)
     lead = _lead(results)
     return {
@@ -154,7 +160,7 @@ def _results_context(
         "verdicts": verdicts_of(results, cuped=cuped),
         "health": health_of(results),
         "exposures": exposure_chart(results),
-        "scorecard": scorecard_of(results, look),
+        "scorecard": scorecard_of(results, look, is_holdout=experiment.kind == Kind.HOLDOUT),
         "lifts": lift_charts(results, look.metric, look.hidden),
         "funnel": funnel_chart(results),
         "segments": segments,
@@ -179,6 +185,7 @@ def _lead(results: Results) -> Sign:
         "review": Sign("warn", "info", "Ready for review"),
         "stopped": Sign("even", "info", "Stopped"),
         "paused": Sign("warn", "pause", "Paused"),
+        "range": NO_VERDICT,
     }
     return signs.get(results.status) or Sign("active", "clock", "Wait")
 
@@ -187,7 +194,10 @@ def _addresses(snapshot: ExperimentSnapshot | None, is_latest: bool) -> dict[str
     """Behind the question mark: of the files, and of what leads to these very numbers."""
     if snapshot is None or is_latest:
         return {"export_query": "", "permalink": ""}
-    return {"export_query": f"?snapshot={snapshot.pk}", "permalink": f"?snapshot={snapshot.pk}"}
+    query = f"?snapshot={snapshot.pk}"
+    # Ranges aren't kept for long.
+    is_range = snapshot.kind == ExperimentSnapshot.Kind.RANGE
+    return {"export_query": query, "permalink": "" if is_range else query}
 
 
 def _split(experiment: Experiment) -> list[tuple[float, float, int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analytics.charts.bars import WIDTH, IntervalBar, extent_of, interval_bar
-from analytics.console.results_scorecard import comparison_of
 from analytics.console.results_words import (
     ADVICE_SIGNS,
     ALARM_SIGNS,
+    NO_VERDICT,
     NOT_ENOUGH,
     Sign,
     chance_words,
@@ -30,7 +30,9 @@ from analytics.results.document import (
     Results,
     SegmentResult,
     VariantVerdict,
+    comparison_of,
 )
+from analytics.results.incremental import gain_of
 from catalog.money import money_rounded
 
 _ALARM_ORDER = ("red", "amber", "unknown", "none")
@@ -92,7 +94,8 @@ def _verdict(
     extent: float,
 ) -> Verdict:
     estimate = found.estimate if found is not None else None
-    low, high, name = verdict.low, verdict.high, "interval of the verdict"
+    low, high = verdict.low, verdict.high
+    name = "interval of the verdict" if verdict.advice else "95 % interval"
     if (low is None or high is None) and found is not None:
         low, high, name = found.low, found.high, "95 % interval"
     bar = None
@@ -115,7 +118,7 @@ def _verdict(
         arm=arm,
         verdict=verdict,
         sentence=unbroken(verdict.sentence),
-        sign=ADVICE_SIGNS.get(verdict.advice, ADVICE_SIGNS["wait"]),
+        sign=ADVICE_SIGNS.get(verdict.advice, NO_VERDICT) if verdict.advice else NO_VERDICT,
         change=lift_words(estimate),
         interval=f"{lift_words(low)} to {lift_words(high)}" if bar is not None else "",
         interval_name=name,
@@ -306,20 +309,12 @@ class Incremental:
 
 def incremental_of(results: Results, *, cuped: bool) -> Incremental | None:
     """Of a hold-out: the revenue of everybody with recommendations, less what it would have been."""
-    metric = next((each for each in results.metrics if each.key == "revenue_per_shopper"), None)
-    if metric is None or len(results.arms) < 2:
+    if len(results.arms) < 2:
         return None
+    gain = gain_of(results, cuped=cuped)
     held_out, others = results.arms[0], results.arms[1]
-    found = comparison_of(
-        metric,
-        variant_id=others.variant_id,
-        baseline_id=held_out.variant_id,
-        scale="absolute",
-        cuped=cuped,
-    )
     counts = (f"{held_out.n_shoppers:,}", f"{others.n_shoppers:,}")
-    if found is None or found.estimate is None or found.low is None or found.high is None:
-        missing = (found.missing if found else None) or "too few shoppers in the hold-out"
+    if isinstance(gain, str):
         return Incremental(
             "It can't be told yet what recommendations bring on top",
             "",
@@ -327,14 +322,14 @@ def incremental_of(results: Results, *, cuped: bool) -> Incremental | None:
             "",
             "",
             NOT_ENOUGH,
-            missing,
+            gain,
             *counts,
         )
-    n, currency = others.n_shoppers, results.currency
+    currency = results.currency
     low, middle, high = (
-        _with_sign(round(end * n), currency) for end in (found.low, found.estimate, found.high)
+        _with_sign(round(end), currency) for end in (gain.low, gain.total, gain.high)
     )
-    sign = sign_of(found.low, found.high, "higher")
+    sign = sign_of(gain.low, gain.high, "higher")
     words = {
         "good": f"Recommendations brought {middle.lstrip('+')} that would not have come without them",
         "bad": f"With recommendations the shop took {middle.lstrip('−')} less than without them",
@@ -343,8 +338,8 @@ def incremental_of(results: Results, *, cuped: bool) -> Incremental | None:
         words,
         middle,
         f"{low} to {high}",
-        "–" if found.per_day is None else _with_sign(round(found.per_day), currency),
-        difference_words(found.estimate, "money", currency),
+        "–" if gain.per_day is None else _with_sign(round(gain.per_day), currency),
+        difference_words(gain.per_shopper, "money", currency),
         sign,
         "",
         *counts,

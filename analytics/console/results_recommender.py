@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analytics.charts.bars import Cross, Strip, cross, extent_of, strips
 from analytics.console.results_look import Look
-from analytics.console.results_scorecard import cell_of, comparison_of
+from analytics.console.results_scorecard import cell_of
 from analytics.console.results_words import (
     NOT_ENOUGH,
     Sign,
@@ -18,7 +18,7 @@ from analytics.console.results_words import (
     value_words,
 )
 from analytics.metrics.definitions import Definition
-from analytics.results.document import Arm, MetricResult, Results
+from analytics.results.document import Arm, MetricResult, Results, comparison_of
 
 # In the order of the panel: what is sold, what is shown, how it is served.
 FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -28,7 +28,9 @@ from analytics.results.document import (
     Guard,
     MetricResult,
     Results,
+    comparison_of,
 )
+from analytics.results.incremental import n_reached
 
 # What the common axis of relative changes spans at least and at most.
 _LEAST, _MOST = 0.02, 0.5
@@ -119,13 +121,15 @@ class Scorecard:
     n_shown: int
 
 
-def scorecard_of(results: Results, look: Look) -> Scorecard:
+def scorecard_of(results: Results, look: Look, *, is_holdout: bool) -> Scorecard:
     """What the document says, for the arms, scale and method that are looked at."""
     baseline = next((arm for arm in results.arms if arm.key == look.baseline), None)
     if baseline is None:
         return Scorecard((), None, "", False, 0)
     arms = [arm for arm in results.arms if arm.key != look.baseline and arm.key not in look.hidden]
-    maker = _Maker(results, look, baseline, _extent(results, look, baseline))
+    n = n_reached([arm.n_shoppers for arm in results.arms], is_holdout=is_holdout)
+    per_day = n / results.days if results.days > 0 else 0.0
+    maker = _Maker(results, look, baseline, _extent(results, look, baseline), per_day)
     groups = []
     for role, title, about in _ROLES:
         rows: list[Row] = []
@@ -141,18 +145,6 @@ def scorecard_of(results: Results, look: Look) -> Scorecard:
         any(row.bar is not None and row.bar.wing_low is not None for g in groups for row in g.rows),
         len(arms),
     )
-
-
-def comparison_of(
-    metric: MetricResult, *, variant_id: int, baseline_id: int, scale: str, cuped: bool
-) -> Comparison | None:
-    """The one that is asked for; without CUPED where the metric has none with it."""
-    found = {
-        each.cuped: each
-        for each in metric.comparisons
-        if each.variant_id == variant_id and each.baseline_id == baseline_id and each.scale == scale
-    }
-    return found.get(cuped) or found.get(False) or found.get(True)
 
 
 def cell_of(metric: MetricResult, variant_id: int) -> Cell:
@@ -188,6 +180,7 @@ class _Maker:
     look: Look
     baseline: Arm
     extent: float | None
+    shoppers_per_day: float
 
     def row(self, metric: MetricResult, arm: Arm, *, is_first: bool) -> Row:
         definition, look = definition_of(metric.key), self.look
@@ -274,8 +267,7 @@ class _Maker:
             return "not a sum", ""
         else:
             # The difference of a day has the interval of the difference, stretched alike.
-            factor = found.per_day / found.estimate if found.estimate else 0.0
-            ends = (None if end is None else end * factor for end in (low, high))
+            ends = (None if end is None else end * self.shoppers_per_day for end in (low, high))
             said = [per_day_words(value, of, currency) for value in (found.per_day, *ends)]
         known = low is not None and high is not None
         return said[0], f"{said[1]} to {said[2]}" if known else ""

@@ -193,6 +193,9 @@ ALARM_SIGNS: dict[str, Sign] = {
     "unknown": Sign("unknown", "clock", "not known yet"),
 }
 
+# Of some days only.
+NO_VERDICT = Sign("even", "info", "Not a verdict")
+
 # Of the verdict, by what to do.
 ADVICE_SIGNS: dict[str, Sign] = {
     "ship": Sign("good", "good", "Ship"),

@@ -34,6 +34,7 @@ class Participant(models.Model):
     day = models.DateField(help_text="Of the first exposure, in the store's time zone")
     is_crossover = models.BooleanField(help_text="Was in, or was shown, more than one variant")
     is_bot = models.BooleanField()
+    is_silent = models.BooleanField(default=False, help_text="No event is known since the exposure")
     device = models.CharField(max_length=16, null=True)
     is_returning = models.BooleanField(help_text="Was seen before the day of the first exposure")
     placement_id = models.BigIntegerField(null=True, help_text="Of the first exposure")
@@ -127,7 +128,6 @@ class ExperimentWatermark(models.Model):
     time_zone = models.CharField(max_length=64, help_text="Whose days they are")
     events_received_at = models.DateTimeField(null=True)
     impressions_delivered_at = models.DateTimeField(null=True)
-    exposed_at = models.DateTimeField(null=True)
     links_changed_at = models.DateTimeField(null=True)
     computed_at = models.DateTimeField()
 

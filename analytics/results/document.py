@@ -71,7 +71,8 @@ class Comparison(Document, frozen=True, kw_only=True):
     variance_reduction
         Share of the variance that CUPED took away, None without CUPED.
     per_day
-        On the absolute scale: the difference for the whole traffic, per day.
+        On the absolute scale: the difference for the whole traffic, per day; of a hold-out for
+        those with recommendations.
     missing
         Why there is no estimate.
     """
@@ -125,13 +126,15 @@ class VariantVerdict(Document, frozen=True, kw_only=True):
     sentence
         "B lifts revenue per shopper by 4.1 % (95 % interval +0.6 % to +7.6 %). Guardrails are
         fine. Ship B."
+    advice
+        None of some days only: nothing is decided by them.
     found_at
         When a verdict was found first; it stands from then on.
     """
 
     variant_id: int
     state: State
-    advice: Advice
+    advice: Advice | None
     sentence: str
     found_by: Literal["sequence", "planned_end"] | None = None
     found_at: datetime | None = None
@@ -287,7 +290,7 @@ class Results(Document, frozen=True, kw_only=True):
     headline
         The verdict in one sentence, for the top of the page and for a list.
     status
-        The badge.
+        The badge; "range" if these are some days only, which decide nothing.
     facts_until
         The newest event or impression that is in it; None: there was none.
     left_out
@@ -312,6 +315,7 @@ class Results(Document, frozen=True, kw_only=True):
         "review",
         "stopped",
         "paused",
+        "range",
     ]
     headline: str
     currency: str
@@ -339,6 +343,18 @@ def results_read(document: object) -> Results:
         It isn't one.
     """
     return msgspec.convert(document, Results, strict=False)
+
+
+def comparison_of(
+    metric: MetricResult, *, variant_id: int, baseline_id: int, scale: str, cuped: bool
+) -> Comparison | None:
+    """The one that is asked for; without CUPED where the metric has none with it."""
+    found = {
+        each.cuped: each
+        for each in metric.comparisons
+        if each.variant_id == variant_id and each.baseline_id == baseline_id and each.scale == scale
+    }
+    return found.get(cuped) or found.get(False) or found.get(True)
 
 
 def results_json(results: Results) -> object:

@@ -74,10 +74,13 @@ class Effects:
         return NotEnoughData(Reason.NO_DENOMINATOR, needs)
 
     def planned_shoppers(self, first: int, second: int) -> float:
-        """N* of two arms: their share of the plan; without a plan, those who are there."""
-        arms, planned = self.facts.arms, self.facts.plan.planned_shoppers
-        whole = sum(arm.share for arm in arms)
-        share = arms[first].share + arms[second].share
+        """N* of two arms: their share of the plan; without a plan, those who are there.
+
+        By the weights of the start: the sequence is valid for a size that was fixed before.
+        """
+        phases, planned = self.facts.phases, self.facts.plan.planned_shoppers
+        weights = phases[0].weights if phases else tuple(arm.share for arm in self.facts.arms)
+        whole, share = sum(weights), weights[first] + weights[second]
         if planned and whole > 0 and share > 0:
             return planned * share / whole
         counts = self.shoppers.n_by_arm

@@ -28,6 +28,11 @@ MEASURES = (
 # Columns of the 14 days before exposure, by their names in `analytics.models.Participant`.
 PRE_MEASURES = ("pre_orders", "pre_revenue_minor", "pre_carts", "pre_seen", "pre_clicks")
 
+# A bandit learns from what a person did on the day of their exposure and so many days after it. An
+# arm whose share was raised has newer shoppers, who had less time to buy: without a limit it would
+# look worse for that.
+REWARD_DAYS = 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Participants:
@@ -109,9 +114,9 @@ class ArmFacts:
     n_duplicate_orders
         Purchases that were reported again, and not counted.
     n_silent
-        Persons exposed of whom no event at all is known.
+        Of those who count, persons of whom no event is known since their exposure.
     n_unlogged
-        Exposures whose impression never arrived in the log.
+        Of the same, exposures whose impression never arrived in the log.
     """
 
     variant_id: int
@@ -185,6 +190,10 @@ class Facts:
         A verdict that was found at an earlier look and stands, by variant id: state, how, when.
     is_planned_end
         Whether this is the first look at or after `ends_at`.
+    stopped_at
+        What happened from then on doesn't count. None: it goes on.
+    since
+        When the first day began, of some days only; None: everything from the start is in it.
     latency : int64[n_arms, n_bins]
         Answers by the bins of `analytics.metrics.latency`.
     """
@@ -212,6 +221,8 @@ class Facts:
     is_planned_end: bool = False
     found: Mapping[int, Found] | None = None
     votes: VoteFacts | None = None
+    stopped_at: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def _lost(effects: Effects) -> Check:
         "lost",
         "Answers that were never logged",
         [arm.n_unlogged for arm in effects.facts.arms],
-        _exposed_by_arm(effects),
+        _who_count(effects),
         "of the exposures",
         warning=LOST_WARNING,
     )
@@ -196,7 +196,7 @@ def _silent(effects: Effects) -> Check:
         "silent",
         "Exposed, and then no event",
         [arm.n_silent for arm in effects.facts.arms],
-        _exposed_by_arm(effects),
+        _who_count(effects),
         "of the shoppers",
         warning=None,
     )
@@ -306,6 +306,11 @@ def _shares(
 def n_exposed(effects: Effects) -> int:
     """Everybody who was exposed: participants, crossovers, machines."""
     return sum(_exposed_by_arm(effects))
+
+
+def _who_count(effects: Effects) -> list[int]:
+    """Without crossovers and machines."""
+    return [int(n) for n in effects.shoppers.n_by_arm]
 
 
 def _exposed_by_arm(effects: Effects) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from analytics.results import words
@@ -20,11 +21,11 @@ from analytics.results.guards import guardrails_of, guards_of
 from analytics.results.health import health_of, n_exposed, red_checks
 from analytics.results.power_panel import power_of_test
 from analytics.results.preferred import ALPHA, preferred
-from analytics.results.scorecard import scorecard
+from analytics.results.scorecard import SHIFTING, scorecard
 from analytics.results.segments import segments_of
 from analytics.results.series import series_of
 from analytics.results.status import headline_of, status_of
-from analytics.results.verdict_words import Case, bandit_words, sentence_of
+from analytics.results.verdict_words import Case, bandit_words, sentence_of, so_far
 from analytics.results.verdicts import (
     bandit_weights,
     goal_verdicts,
@@ -55,7 +56,52 @@ def judge(facts: Facts) -> Results:
     Cost: 60,000 participants, four arms, 60 days, 1.2 million pairs of shopper and product: three
     seconds, half of it counting different products for equally many shoppers of each pair of arms.
     """
+    return _judged(Effects(facts))
+
+
+def judge_range(facts: Facts) -> Results:
+    """Days that were chosen after looking: what was seen in them, and nothing that is a verdict.
+
+    Nothing is found, said to be found, or advised: whoever looks at many ranges finds something.
+    """
     effects = Effects(facts)
+    results = _judged(effects)
+    seen = [_seen(effects, verdict) for verdict in results.verdicts]
+    told = "; ".join(seen) if seen else "there is nothing to compare"
+    return msgspec.structs.replace(
+        results,
+        status="range",
+        headline=f"In these days: {told}.",
+        verdicts=tuple(
+            msgspec.structs.replace(
+                verdict,
+                state="not_enough" if verdict.state == "not_enough" else "running",
+                advice=None,
+                sentence=f"{part[0].upper()}{part[1:]}.",
+                found_by=None,
+                found_at=None,
+            )
+            for verdict, part in zip(results.verdicts, seen, strict=True)
+        ),
+    )
+
+
+def _seen(effects: Effects, verdict: VariantVerdict) -> str:
+    """Of one variant, a part of a sentence."""
+    facts = effects.facts
+    arm = next(i for i, each in enumerate(facts.arms) if each.variant_id == verdict.variant_id)
+    if facts.plan.kind == "interleaving":
+        sentence = verdict.sentence.rstrip(".")
+        return f"{sentence[0].lower()}{sentence[1:]}"
+    if verdict.state == "not_enough":
+        return f"too little was seen to compare {facts.arms[arm].name}: {verdict.missing}"
+    if facts.plan.kind == "bandit":
+        return SHIFTING
+    return so_far(Case(effects, arm, Verdict("running"), "wait", (), ()))
+
+
+def _judged(effects: Effects) -> Results:
+    facts = effects.facts
     days = running_days(facts)
     health, split = health_of(effects)
     vote = preferred(facts)
@@ -208,21 +254,20 @@ def _of_bandit(
 
 
 def _of_votes(effects: Effects, vote: Preferred | None) -> tuple[VariantVerdict, ...]:
-    """Interleaving: one look, at the planned end; before it the count stands and no verdict."""
+    """Interleaving: one look, at the planned end; before and after it only the count goes on."""
     facts = effects.facts
     if vote is None:
         return ()
     found = (facts.found or {}).get(vote.variant_b)
-    is_over = moment_of(facts) != "running"
-    missing = None
+    moment = moment_of(facts)
+    is_over = moment != "running"
     advice: Advice = "wait"
-    if vote.missing is not None:
-        verdict = Verdict("not_enough", missing=NotEnoughData(Reason.NO_VOTES, vote.missing))
-    elif found is not None:
+    if found is not None:
         verdict = Verdict(found.state, found.found_by)
-    elif is_over and vote.p_value is not None and vote.p_value <= ALPHA:
-        state = "worse" if (vote.preference or 0) > 0 else "better"
-        verdict = Verdict("better" if state == "better" else "worse", "planned_end")
+    elif vote.missing is not None:
+        verdict = Verdict("not_enough", missing=NotEnoughData(Reason.NO_VOTES, vote.missing))
+    elif moment == "planned_end" and vote.p_value is not None and vote.p_value <= ALPHA:
+        verdict = Verdict("worse" if (vote.preference or 0) > 0 else "better", "planned_end")
     else:
         verdict = Verdict("no_difference_found" if is_over else "running")
     # A preference is a stage before a test, so a win is for a person to act on.
@@ -232,7 +277,6 @@ def _of_votes(effects: Effects, vote: Preferred | None) -> tuple[VariantVerdict,
         advice = "keep"
     elif is_over or facts.state == "stopped":
         advice = "inconclusive"
-    missing = vote.missing
     is_found = verdict.state in ("better", "worse")
     return (
         VariantVerdict(
@@ -242,8 +286,8 @@ def _of_votes(effects: Effects, vote: Preferred | None) -> tuple[VariantVerdict,
             sentence=vote.sentence,
             found_by=verdict.found_by,
             found_at=found.found_at if found else facts.now if is_found else None,
-            p_at_end=vote.p_value if is_over else None,
-            missing=missing,
+            p_at_end=vote.p_value if moment == "planned_end" else None,
+            missing=verdict.missing.words if verdict.missing else None,
         ),
     )
 

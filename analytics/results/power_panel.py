@@ -204,7 +204,8 @@ def days_until(facts: Facts) -> int | None:
 def days_left(effects: Effects) -> int | None:
     """Until a verdict is due: to the planned end, or longer if the rule's minimum takes longer.
 
-    None if it isn't running or has no end, after the planned end, or if nobody comes.
+    None if it isn't running or has no end, and after the planned end with the minimum reached. If
+    nobody comes, the planned end alone.
     """
     facts = effects.facts
     if facts.state != "running" or facts.plan.kind == "holdout":

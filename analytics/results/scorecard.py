@@ -11,6 +11,7 @@ from analytics.metrics.definitions import DEFINITIONS, Definition
 from analytics.metrics.rates import wilson_interval
 from analytics.results.document import Cell, Comparison, MetricResult, Role, Scale
 from analytics.results.effects import Effects, mean_of
+from analytics.results.incremental import n_reached
 from analytics.results.lists import Estimate
 from analytics.stats.answers import NotEnoughData
 from analytics.stats.bayesian import Posterior, chance_of_higher_rate, is_small, posterior_of
@@ -175,7 +176,7 @@ def _comparison(
         loss_if_shipped=turned.loss_if_shipped,
         loss_if_kept=turned.loss_if_kept,
         variance_reduction=measured.variance_removed,
-        per_day=per_day(effects, definition, arm, effect, days),
+        per_day=per_day(effects, definition, effect, days),
     )
 
 
@@ -202,19 +203,18 @@ def _chance(
     return 1 - chance if definition.direction == "lower" else chance
 
 
-def per_day(
-    effects: Effects, definition: Definition, arm: int, effect: Effect, days: float
-) -> float | None:
-    """What the difference is for all participants together, per day.
+def per_day(effects: Effects, definition: Definition, effect: Effect, days: float) -> float | None:
+    """What the difference is for all whom it reaches together, per day.
 
-    Of metrics per shopper alone: a difference of a ratio isn't one per shopper. The share of the
-    traffic is the one that was, so a ramp-up in between doesn't matter.
+    Of metrics per shopper alone: a difference of a ratio isn't one per shopper. They are those who
+    came, so a ramp-up in between doesn't matter.
     """
     if effect.scale != "absolute" or definition.kind not in ("proportion", "mean") or days <= 0:
         return None
-    counts = effects.shoppers.n_by_arm
-    gained = replace(effect, treatment_mean=effect.control_mean + effect.estimate)
-    return impact_per_day(gained, traffic_share=float(counts[arm] / counts.sum()), days=days)
+    is_holdout = effects.facts.plan.kind == "holdout"
+    n = n_reached(effects.shoppers.n_by_arm.tolist(), is_holdout=is_holdout)
+    gained = replace(effect, treatment_mean=effect.control_mean + effect.estimate, n_treatment=n)
+    return impact_per_day(gained, traffic_share=1.0, days=days)
 
 
 def _adjusted(results: Sequence[MetricResult]) -> tuple[MetricResult, ...]:

@@ -15,7 +15,7 @@ Status: TypeAlias = Literal[
 ]
 
 # Whose sentence stands for the experiment: what asks for something to be done first.
-_FIRST: tuple[Advice, ...] = ("distrust", "ship", "review", "wait", "inconclusive", "keep")
+_FIRST: tuple[Advice | None, ...] = ("distrust", "ship", "review", "wait", "inconclusive", "keep")
 
 
 def status_of(facts: Facts, verdicts: Sequence[VariantVerdict]) -> Status:

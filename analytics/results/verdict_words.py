@@ -106,15 +106,15 @@ def _compared(case: Case) -> str:
     if case.facts.state == "stopped" and state == "running":
         return (
             f"Stopped after {_days_of_plan(case.facts)}, before a difference was found:"
-            f" {_so_far(case)}.{_nearly(case)} Keep {case.control}, or test again for longer."
+            f" {so_far(case)}.{_nearly(case)} Keep {case.control}, or test again for longer."
         )
     if state == "no_difference_found":
         return (
             f"No difference in {case.metric} was found between {case.variant} and {case.control}:"
-            f" {_so_far(case)}.{_nearly(case) or _ruled_out(case)} Keep {case.control}, or test"
+            f" {so_far(case)}.{_nearly(case) or _ruled_out(case)} Keep {case.control}, or test"
             " something bolder."
         )
-    told = f"{_opening(case.facts)}Too early to say: {_so_far(case)}.{_nearly(case)}"
+    told = f"{_opening(case.facts)}Too early to say: {so_far(case)}.{_nearly(case)}"
     return f"{told} {_come_back(case)}".rstrip()
 
 
@@ -169,7 +169,7 @@ def _incremental(case: Case) -> str:
     )
     if not isinstance(measured.effect, Effect):
         return ""
-    gain = per_day(effects, definition, case.arm, measured.effect, running_days(case.facts))
+    gain = per_day(effects, definition, measured.effect, running_days(case.facts))
     if gain is None:
         return ""
     if definition.unit == "money":
@@ -275,7 +275,8 @@ def _opening(facts: Facts) -> str:
     return "Paused. " if facts.state == "paused" else ""
 
 
-def _so_far(case: Case) -> str:
+def so_far(case: Case) -> str:
+    """What was seen, which is no verdict; a part of a sentence."""
     return f"{case.variant} changes {case.metric} by {_figure(case)}"
 
 

@@ -7,32 +7,39 @@ from datetime import timedelta
 
 from analytics.metrics.definitions import DEFINITIONS
 from analytics.results.effects import Effects
-from analytics.results.facts import Facts
+from analytics.results.facts import REWARD_DAYS, Days, Facts
+from analytics.results.sums import Shoppers
 from analytics.stats.answers import Moment, NotEnoughData, Reason
 from analytics.stats.bandit import BanditWeights, thompson_weights
 from analytics.stats.decision import STANDARD_RULE, Comparison, Rule, Verdict, decide
 from analytics.stats.effects import Effect, TestResult, welch_test
 from analytics.stats.sequential import sequence_test
+from analytics.stats.summaries import Sums
 
 # What an interval on the page promises; the levels of the rule are its own.
 SHOWN_ALPHA = 0.05
 
 
 def moment_of(facts: Facts) -> Moment:
-    """Before the planned end, at the one look that counts, or after it."""
+    """Before the planned end, at the one look that counts, or after it.
+
+    Who was stopped before the planned end never gets there.
+    """
     if facts.is_planned_end:
         return "planned_end"
-    return "running" if facts.ends_at is None or facts.now < facts.ends_at else "after"
+    reached = facts.now if facts.stopped_at is None else min(facts.now, facts.stopped_at)
+    return "running" if facts.ends_at is None or reached < facts.ends_at else "after"
 
 
 def running_days(facts: Facts) -> float:
-    """How long shoppers were exposed: pauses don't count."""
+    """How long shoppers were exposed: pauses don't count, nor what was before `Facts.since`."""
     if facts.started_at is None:
         return 0.0
+    since = facts.since or facts.started_at
     spans = [(phase.started_at, phase.ended_at) for phase in facts.phases]
     ran = sum(
         (
-            max(min(ended or facts.now, facts.now) - started, timedelta(0))
+            max(min(ended or facts.now, facts.now) - max(started, since), timedelta(0))
             for started, ended in spans or [(facts.started_at, None)]
         ),
         timedelta(0),
@@ -100,12 +107,23 @@ def shown_interval(effects: Effects, arm: int, verdict: Verdict) -> TestResult |
 
 
 def bandit_weights(effects: Effects) -> BanditWeights | None:
-    """Chances to be the best, on the primary metric; None with fewer than two arms."""
+    """Chances to be the best, by what the weights are learned from; None with fewer than two arms."""
     facts = effects.facts
     if effects.n_arms < 2:
         return None
     shares = [arm.share for arm in facts.arms]
     whole = sum(shares)
     current = [share / whole if whole else 1 / len(shares) for share in shares]
-    sums = [effects.sums(facts.plan.primary, arm).plain for arm in range(effects.n_arms)]
-    return thompson_weights(sums, current)
+    return thompson_weights(reward_sums(facts), current)
+
+
+def reward_sums(facts: Facts) -> list[Sums]:
+    """The primary metric of each arm, of the days that a bandit learns from."""
+    days = facts.days
+    early = days.day - facts.participants.day[days.participant] <= REWARD_DAYS
+    rewards = Days(
+        days.participant[early],
+        days.day[early],
+        {name: column[early] for name, column in days.measures.items()},
+    )
+    return [arm.plain for arm in Shoppers(replace(facts, days=rewards)).sums(facts.plan.primary)]

@@ -1,17 +1,20 @@
-"""What each arm of a bandit has brought, for its next weights."""
+"""Which bandits are to learn, and what each arm of one has brought, for its next weights."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet
 
 from analytics.metrics.definitions import DEFINITIONS
+from analytics.results.facts import REWARD_DAYS
 from analytics.stats.capping import CAP_SHARE
 from analytics.stats.summaries import MeanSums, Proportion, RatioSums, Sums
-from recommender.models import Experiment
+from recommender.models import Experiment, ExperimentPhase
 
-# What a person did on the day of their exposure and so many days after it. An arm whose share was
-# raised has newer shoppers, who had less time to buy: without a limit it would look worse for that.
-REWARD_DAYS = 1
+# The task may come twice, or a little early.
+LEAST_TIME = timedelta(minutes=50)
 
 # The columns of `ParticipantDay` that a goal is about.
 _COLUMNS = {
@@ -46,6 +49,19 @@ SELECT variant_id, count(*), count(*) FILTER (WHERE raw > 0),
 FROM capped
 GROUP BY variant_id
 """
+
+
+def bandits_due(*, now: datetime) -> QuerySet[Experiment]:
+    """Running bandits of all stores that have not learned within the hour."""
+    lately = ExperimentPhase.objects.filter(
+        experiment=OuterRef("pk"),
+        cause=ExperimentPhase.Cause.BANDIT,
+        started_at__gt=now - LEAST_TIME,
+    )
+    running = Experiment.objects.filter(
+        ~Exists(lately), kind=Experiment.Kind.BANDIT, state=Experiment.State.RUNNING
+    )
+    return running.order_by("pk")
 
 
 def bandit_arms(*, experiment: Experiment) -> list[Sums]:

@@ -112,21 +112,27 @@ def experiment_facts(
         now=now if last_day is None else min(now, window.end),
         facts_until=_facts_until(scope, window),
         votes=experiment_votes(scope, persons, parameters) if scope.is_interleaving else None,
+        stopped_at=experiment.stopped_at,
+        since=None if first_day is None else window.start,
     )
 
 
 def experiment_ends_at(
     *, experiment: Experiment, phases: Sequence[ExperimentPhase], now: datetime
 ) -> datetime | None:
-    """When the plan ends: a pause puts it off by as long as it lasts. None: not started."""
+    """When the plan ends: a pause puts it off by as long as it lasts. None: not started.
+
+    A pause that was never ended lasts until the stop.
+    """
     if experiment.started_at is None:
         return None
     paused = timedelta(0)
     for before, after in pairwise(phases):
         if before.ended_at is not None:
             paused += max(after.started_at - before.ended_at, timedelta(0))
-    if experiment.state == Experiment.State.PAUSED and phases and phases[-1].ended_at is not None:
-        paused += max(now - phases[-1].ended_at, timedelta(0))
+    over = now if experiment.state == Experiment.State.PAUSED else experiment.stopped_at
+    if over is not None and phases and phases[-1].ended_at is not None:
+        paused += max(over - phases[-1].ended_at, timedelta(0))
     return experiment.started_at + timedelta(days=experiment.planned_days) + paused
 
 
@@ -187,14 +193,13 @@ _FIELDS: tuple[tuple[str, str], ...] = (
     *((name, ">i8") for name in PRE_MEASURES),
 )  # fmt: skip
 
-# Whoever sends an event gets a row in the table of shoppers.
 _EVERYBODY = f"""
 SELECT {PERSON_KEY.format(name="person")}, coalesce(shopper.id, 0),
   array_position(%(variants)s::bigint[], variant_id) - 1, day - %(first_day)s::date,
   (extract(epoch FROM exposed_at) * 1000000)::int8,
   coalesce(array_position(%(devices)s::text[], device::text), 0) - 1,
   coalesce(array_position(%(labels)s::bigint[], placement_id), 0) - 1,
-  is_returning::int, is_crossover::int, is_bot::int, (shopper.id IS NULL)::int,
+  is_returning::int, is_crossover::int, is_bot::int, is_silent::int,
   (placement_id IS NULL)::int, {", ".join(f"{name}::int8" for name in PRE_MEASURES)}
 FROM analytics_participant AS participant
 LEFT JOIN catalog_shopper AS shopper ON shopper.store_id = participant.store_id

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal
 
 import msgspec
 
-from analytics.results.document import Comparison, Results, results_read
+from analytics.results.document import Results, results_read
+from analytics.results.incremental import gain_of
 from analytics.selectors.snapshots import snapshot_latest
 from catalog.models import Store
 from recommender.models import Experiment
@@ -75,53 +76,26 @@ def _holdout(store: Store) -> Experiment | None:
 
 
 def _of(experiment: Experiment, results: Results) -> Incremental:
-    held, shown = results.arms[:2] if len(results.arms) >= 2 else (None, None)
-    metric = next((each for each in results.metrics if each.key == "revenue_per_shopper"), None)
-    if held is None or shown is None or metric is None:
-        return Incremental("unknown", experiment, "the hold-out has no revenue to compare yet")
-    found = [
-        each
-        for each in metric.comparisons
-        if each.scale == "absolute"
-        and each.baseline_id == held.variant_id
-        and each.variant_id == shown.variant_id
-    ]
-    # What was known of the shoppers before narrows the interval.
-    best: Comparison | None = next(
-        (
-            each
-            for each in sorted(found, key=lambda each: not each.cuped)
-            if each.estimate is not None
-        ),
-        None,
-    )
-    running = experiment.state != Experiment.State.STOPPED
-    if best is None or best.estimate is None:
-        missing = next((each.missing for each in found if each.missing), None)
-        return Incremental(
-            "unknown",
-            experiment,
-            missing or "there is too little to compare yet",
-            results.first_day,
-            results.last_day,
-            results.computed_at,
-            n_shoppers=shown.n_shoppers,
-            n_held=held.n_shoppers,
-            running=running,
-        )
-    n = shown.n_shoppers
-    return Incremental(
-        "known",
+    # The same that the page of the hold-out says.
+    gain = gain_of(results, cuped=experiment.cuped)
+    n_held, n_shoppers = [*(arm.n_shoppers for arm in results.arms), 0, 0][:2]
+    looked = Incremental(
+        "unknown",
         experiment,
-        "",
-        results.first_day,
-        results.last_day,
-        results.computed_at,
-        revenue_minor=best.estimate * n,
-        low=None if best.low is None else best.low * n,
-        high=None if best.high is None else best.high * n,
-        n_shoppers=n,
-        n_held=held.n_shoppers,
-        is_adjusted=best.cuped,
-        running=running,
+        first_day=results.first_day,
+        last_day=results.last_day,
+        computed_at=results.computed_at,
+        n_shoppers=n_shoppers,
+        n_held=n_held,
+        running=experiment.state != Experiment.State.STOPPED,
+    )
+    if isinstance(gain, str):
+        return replace(looked, missing=gain)
+    return replace(
+        looked,
+        state="known",
+        revenue_minor=gain.total,
+        low=gain.low,
+        high=gain.high,
+        is_adjusted=gain.is_adjusted,
     )

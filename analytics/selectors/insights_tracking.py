@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.db.models import Max, Min, Sum
 
@@ -72,9 +73,11 @@ class Tracking:
 
 def tracking_of(*, store: Store, n_hours: int = 48) -> Tracking:
     """Five queries over days and hours that were counted already."""
-    read_at = (
-        InsightsWatermark.objects.filter(store=store).values_list("computed_at", flat=True).first()
-    )
+    watermark = InsightsWatermark.objects.filter(store=store).first()
+    read_at = None
+    if watermark is not None:
+        # In the zone whose hours and days were counted.
+        read_at = watermark.computed_at.astimezone(ZoneInfo(watermark.time_zone))
     ends = TrackingHour.objects.filter(store=store).aggregate(first=Min("hour"), last=Max("hour"))
     if read_at is None or ends["first"] is None:
         return Tracking([], _shares(store, read_at), None, None, read_at)
@@ -85,7 +88,8 @@ def tracking_of(*, store: Store, n_hours: int = 48) -> Tracking:
 def _hours(
     store: Store, read_at: datetime, n_hours: int, first_known: datetime
 ) -> list[TrackedHour]:
-    running = read_at.replace(minute=0, second=0, microsecond=0)
+    # Half past, where the zone is half an hour off.
+    running = read_at.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     if read_at - running < _RUNNING:
         running -= _HOUR
     first = running - _HOUR * (n_hours - 1)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from django.db.models import Exists, OuterRef
 
 from analytics.selectors.bandit_arms import bandit_arms
 from analytics.stats.bandit import thompson_weights
-from recommender.models import Experiment, ExperimentPhase
+from recommender.models import Experiment
 from recommender.services.experiments.lifecycle import experiment_weights_learn
 
 log = structlog.get_logger(__name__)
-
-# The task may come twice, or a little early.
-LEAST_TIME = timedelta(minutes=50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +38,6 @@ class BanditStep:
     shifted: bool
     winner: str | None
     waiting: str
-
-
-def bandits_learn(*, now: datetime) -> list[BanditStep]:
-    """Learn the weights of all running bandits that have not learned within the hour."""
-    lately = ExperimentPhase.objects.filter(
-        experiment=OuterRef("pk"),
-        cause=ExperimentPhase.Cause.BANDIT,
-        started_at__gt=now - LEAST_TIME,
-    )
-    running = Experiment.objects.filter(
-        ~Exists(lately), kind=Experiment.Kind.BANDIT, state=Experiment.State.RUNNING
-    )
-    return [bandit_learn(experiment=each, now=now) for each in running.order_by("pk")]
 
 
 def bandit_learn(*, experiment: Experiment, now: datetime) -> BanditStep:

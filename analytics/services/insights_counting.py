@@ -17,6 +17,7 @@ from analytics.models import (
 )
 from catalog.models import EventType, Store
 from catalog.models.products import CATEGORY_SEPARATOR
+from recommender.serving.trace import Reason
 
 # How long a click is credited with what is bought after it.
 ATTRIBUTION_DAYS = 7
@@ -45,14 +46,24 @@ _IMPRESSIONS_OF_DAYS = """
   AND i.delivered_at < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
   AND (i.delivered_at AT TIME ZONE %(zone)s)::date = ANY(%(days)s)
 """
-_RECOMMENDATION = f"""
-  LEFT JOIN recommender_impression i ON i.store_id = %(store)s
+# By the moment of the event, so that it doesn't matter which days are counted together; those of
+# `delivered_on` only leave out partitions.
+_OF_EVENT = f"""
     AND i.recommendation_id = e.recommendation_id
-    AND i.delivered_on BETWEEN %(first)s::date - {_OPEN_DAYS} AND %(last)s::date + 1
+    AND i.delivered_at >= e.occurred_at - interval '{_OPEN_DAYS} days'
+    AND i.delivered_at < e.occurred_at + interval '1 day'
+    AND i.delivered_on BETWEEN %(first)s::date - {_OPEN_DAYS + 1} AND %(last)s::date + 2
+"""
+_RECOMMENDATION = f"""
+  LEFT JOIN recommender_impression i ON i.store_id = %(store)s {_OF_EVENT}
 """
 _SOURCE = "coalesce(i.sources[array_position(i.product_ids, e.product_id)], '')"
 
-# One row per thing that happened: a delivered list, a list seen, a click.
+# An interleaved list is of two strategies: it counts for its placement, and for neither of them.
+STRATEGY_VERSION = "CASE WHEN i.teams IS NULL THEN coalesce(i.strategy_version_id, 0) ELSE 0 END"
+
+# One row per thing that happened: a delivered list, a list seen, a click. Whoever is held out got
+# none: no strategy was asked.
 _COUNT_LISTS = f"""
 INSERT INTO analytics_recommendationday
   (store_id, day, placement_id, strategy_version_id, n_impressions, n_empty, n_fallback, n_seen,
@@ -61,13 +72,15 @@ SELECT %(store)s, day, placement_id, strategy_version_id,
   sum(delivered), sum(empty), sum(fallback), sum(seen), sum(clicked), 0, 0, 0, 0
 FROM (
   SELECT (i.delivered_at AT TIME ZONE %(zone)s)::date AS day, i.placement_id,
-    i.strategy_version_id, count(*) AS delivered,
+    {STRATEGY_VERSION} AS strategy_version_id, count(*) AS delivered,
     count(*) FILTER (WHERE cardinality(i.product_ids) = 0) AS empty,
     count(*) FILTER (WHERE i.fallback IS NOT NULL) AS fallback, 0 AS seen, 0 AS clicked
-  FROM recommender_impression i WHERE {_IMPRESSIONS_OF_DAYS} GROUP BY 1, 2, 3
+  FROM recommender_impression i
+  WHERE {_IMPRESSIONS_OF_DAYS} AND i.reason IS DISTINCT FROM '{Reason.HELD_OUT}'
+  GROUP BY 1, 2, 3
   UNION ALL
   SELECT (e.occurred_at AT TIME ZONE %(zone)s)::date, coalesce(i.placement_id, 0),
-    coalesce(i.strategy_version_id, 0), 0, 0, 0,
+    {STRATEGY_VERSION}, 0, 0, 0,
     count(DISTINCT e.event_id) FILTER (WHERE e.type = {_VIEW}),
     count(DISTINCT e.event_id) FILTER (WHERE e.type = {_CLICK})
   FROM catalog_event e {_RECOMMENDATION}
@@ -89,9 +102,7 @@ WITH places AS (
   SELECT (e.occurred_at AT TIME ZONE %(zone)s)::date, i.placement_id, place.source,
     place.product_id, 0, count(DISTINCT e.event_id), 0
   FROM catalog_event e
-    JOIN recommender_impression i ON i.store_id = %(store)s
-      AND i.recommendation_id = e.recommendation_id
-      AND i.delivered_on BETWEEN %(first)s::date - {_OPEN_DAYS} AND %(last)s::date + 1
+    JOIN recommender_impression i ON i.store_id = %(store)s {_OF_EVENT}
     CROSS JOIN LATERAL unnest(i.product_ids, i.sources) AS place (product_id, source)
   WHERE {_EVENTS_OF_DAYS} AND e.type = {_VIEW} GROUP BY 1, 2, 3, 4
   UNION ALL
@@ -225,12 +236,14 @@ WITH bought AS MATERIALIZED (
 SELECT %(store)s, e.event_id, e.line, e.day, e.order_key, e.product_id,
   coalesce(split_part(product.category_path, '{CATEGORY_SEPARATOR}', 1), ''), e.quantity,
   e.revenue_minor, e.occurred_at, e.clicked_at, e.recommendation_id,
-  coalesce(i.placement_id, 0), coalesce(i.strategy_version_id, 0), {_SOURCE}
+  coalesce(i.placement_id, 0), {STRATEGY_VERSION}, {_SOURCE}
 FROM credited e
   LEFT JOIN recommender_impression i ON i.store_id = %(store)s
     AND i.recommendation_id = e.recommendation_id
+    AND i.delivered_at >= e.clicked_at - interval '{_OPEN_DAYS} days'
+    AND i.delivered_at < e.clicked_at + interval '1 day'
     AND i.delivered_on BETWEEN %(first)s::date - {_OPEN_DAYS + ATTRIBUTION_DAYS + 1}
-      AND %(last)s::date + 1
+      AND %(last)s::date + 2
   LEFT JOIN catalog_product product
     ON product.id = e.product_id AND product.store_id = %(store)s
 WHERE NOT EXISTS (

@@ -16,6 +16,7 @@ from analytics.metrics.lists import list_diversity, self_information, starts_of
 from analytics.models import ProductMonth, Reach, RecommendationDay
 from analytics.selectors.content_vectors import ContentVectors, content_vectors
 from analytics.selectors.insights_products import concentration, n_showable
+from analytics.services.insights_counting import STRATEGY_VERSION
 from catalog.memory import Bounded
 from catalog.models import EventType, Store
 
@@ -52,8 +53,8 @@ def known_forget() -> None:
     _known.clear()
 
 
-_LISTS = """
-SELECT (i.delivered_at AT TIME ZONE %(zone)s)::date AS day, i.placement_id, i.strategy_version_id,
+_LISTS = f"""
+SELECT (i.delivered_at AT TIME ZONE %(zone)s)::date AS day, i.placement_id, {STRATEGY_VERSION},
   i.product_ids
 FROM recommender_impression i
 WHERE i.store_id = %(store)s AND i.delivered_on BETWEEN %(first)s::date - 1 AND %(last)s::date + 1
@@ -110,7 +111,11 @@ def _measured(
     of_slot = np.repeat(of_list, np.diff(starts))
     novelty_sums, n_novelty = _known_sums(bits, of_slot, len(number_of))
     for key, number in number_of.items():
-        row = rows[key]
+        row = rows.get(key)
+        if row is None:
+            # The first list of its kind came in since the rows were counted: the next refresh
+            # counts it.
+            continue
         row.diversity_sum = float(diversity_sums[number])
         row.n_diversity = int(n_diversity[number])
         row.novelty_sum, row.n_novelty = float(novelty_sums[number]), int(n_novelty[number])

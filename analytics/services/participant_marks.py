@@ -22,7 +22,6 @@ class Marks:
 
     events: datetime | None
     impressions: datetime | None
-    exposures: datetime | None
     links: datetime | None
     events_since: datetime
     impressions_since: datetime
@@ -34,8 +33,6 @@ SELECT
   (SELECT max(received_at) FROM catalog_event WHERE store_id = %(store)s),
   (SELECT max(delivered_at) FROM recommender_impression
    WHERE store_id = %(store)s AND delivered_at < %(until)s),
-  (SELECT max(exposed_at) FROM recommender_exposure
-   WHERE store_id = %(store)s AND experiment_id = %(experiment)s),
   (SELECT max(greatest(linked_at, undone_at)) FROM catalog_shopperlink
    WHERE store_id = %(store)s)
 """
@@ -51,15 +48,14 @@ def marks_read(
 ) -> Marks:
     """One query, to be asked before the facts are."""
     cursor.execute(_MARKS, scope.parameters)
-    events, impressions, exposures, links = cursor.fetchone()
+    events, impressions, links = cursor.fetchone()
     # Impressions are written down to the millisecond.
     started_at = scope.started_at - timedelta(milliseconds=1)
     if watermark is None:
-        return Marks(events, impressions, exposures, links, _BEGINNING, started_at, _BEGINNING)
+        return Marks(events, impressions, links, _BEGINNING, started_at, _BEGINNING)
     return Marks(
         events,
         impressions,
-        exposures,
         links,
         news_from(watermark.events_received_at, EVENT_OVERLAP, since, refreshed_at),
         max(

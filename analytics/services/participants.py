@@ -147,7 +147,6 @@ def _count(
             "time_zone": experiment.store.time_zone,
             "events_received_at": marks.events,
             "impressions_delivered_at": marks.impressions,
-            "exposed_at": marks.exposures,
             "links_changed_at": marks.links,
             # When something changed last: whoever judged before that has to judge again.
             "computed_at": now if n_changed or watermark is None else watermark.computed_at,
@@ -324,13 +323,13 @@ def _touch(
 # What an impression said that is further back than was looked at now stays as it was.
 _WRITE = """
 INSERT INTO analytics_participant (
-  store_id, experiment_id, person, variant_id, exposed_at, day, is_crossover, is_bot, device,
-  is_returning, placement_id, pre_orders, pre_revenue_minor, pre_carts, pre_seen, pre_clicks
+  store_id, experiment_id, person, variant_id, exposed_at, day, is_crossover, is_bot, is_silent,
+  device, is_returning, placement_id, pre_orders, pre_revenue_minor, pre_carts, pre_seen, pre_clicks
 )
 SELECT %(store)s, %(experiment)s, person.person, person.variant_id, person.exposed_at, person.day,
   person.in_several OR crossed.n IS NOT NULL
     OR (NOT touched.is_full AND coalesce(old.is_crossover, false)),
-  machine.n IS NOT NULL,
+  coalesce(heard.is_bot, false), heard.n IS NULL,
   coalesce(first.device, CASE WHEN NOT touched.is_full THEN old.device END),
   coalesce(seen.first_at < person.day::timestamp AT TIME ZONE %(zone)s, false),
   coalesce(first.placement_id, CASE WHEN NOT touched.is_full THEN old.placement_id END),
@@ -341,8 +340,8 @@ LEFT JOIN analytics_participant AS old ON old.store_id = %(store)s
   AND old.experiment_id = %(experiment)s AND old.person = person.person
 LEFT JOIN xp_deed AS pre ON pre.n = person.n AND pre.day IS NULL
 LEFT JOIN (
-  SELECT DISTINCT n FROM xp_event WHERE is_bot AND is_after
-) AS machine ON machine.n = person.n
+  SELECT n, bool_or(is_bot) AS is_bot FROM xp_event WHERE is_after GROUP BY n
+) AS heard ON heard.n = person.n
 LEFT JOIN (
   SELECT DISTINCT n
   FROM xp_impression AS impression JOIN xp_person AS person USING (n)
@@ -364,11 +363,11 @@ LEFT JOIN (
 ) AS seen ON seen.n = person.n
 ORDER BY person.n
 ON CONFLICT (store_id, experiment_id, person) DO UPDATE SET
-  (variant_id, exposed_at, day, is_crossover, is_bot, device, is_returning, placement_id,
+  (variant_id, exposed_at, day, is_crossover, is_bot, is_silent, device, is_returning, placement_id,
    pre_orders, pre_revenue_minor, pre_carts, pre_seen, pre_clicks)
   = (excluded.variant_id, excluded.exposed_at, excluded.day, excluded.is_crossover,
-     excluded.is_bot, excluded.device, excluded.is_returning, excluded.placement_id,
-     excluded.pre_orders, excluded.pre_revenue_minor, excluded.pre_carts, excluded.pre_seen,
+     excluded.is_bot, excluded.is_silent, excluded.device, excluded.is_returning,
+     excluded.placement_id, excluded.pre_orders, excluded.pre_revenue_minor, excluded.pre_carts, excluded.pre_seen,
      excluded.pre_clicks)
 WHERE analytics_participant.* IS DISTINCT FROM excluded.*
 """

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 
 from analytics.models import AnswerHour, DailyRollup, RollupWatermark, ShopperDay
 from catalog.models import Erasure, EventType, Store
+from recommender.serving.trace import Reason
 
 # An event is stamped before its transaction commits, and several processes stamp: what became
 # visible after the last look may carry a time this far before that look. Imports that stay open
@@ -202,10 +203,10 @@ GROUP BY 2, 3, 4, 5, 6, 7, 8
 """
 
 # One look at each line of the days in question: `events` has a row per event, whatever its lines.
-# What machines did doesn't
-# count. The bounds let PostgreSQL use its indexes; the list says which of the days between them count.
-# An order that is reported twice (the confirmation page was loaded again: another event, the same
-# order id) is one order of its day.
+# What machines did doesn't count, and whoever is held out got no recommendation. The bounds let
+# PostgreSQL use its indexes; the list says which of the days between them count. An order that is
+# reported twice (the confirmation page was loaded again: another event, the same order id) is one
+# order of its day.
 _COUNT = f"""
 WITH events AS MATERIALIZED (
   SELECT (occurred_at AT TIME ZONE %(zone)s)::date AS day, type, event_id, shopper_id, order_id,
@@ -253,7 +254,7 @@ WITH events AS MATERIALIZED (
     (sum(n) FILTER (WHERE fallback IS NOT NULL))::bigint AS n_fallbacks,
     (sum(n) FILTER (WHERE n_products = 0))::bigint AS n_empty
   FROM analytics_answerhour
-  WHERE store_id = %(store)s
+  WHERE store_id = %(store)s AND reason IS DISTINCT FROM '{Reason.HELD_OUT}'
     AND hour >= %(first)s::timestamp AT TIME ZONE %(zone)s
     AND hour < (%(last)s::date + 1)::timestamp AT TIME ZONE %(zone)s
   GROUP BY 1

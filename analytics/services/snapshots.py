@@ -126,6 +126,8 @@ def snapshot_range_ask(
 
 def snapshot_range_compute(*, snapshot: ExperimentSnapshot, now: datetime) -> Results:
     """Work out the days that somebody asked for. Nothing is found by them: they are chosen."""
+    from analytics.results.judgement import judge_range
+
     began = time.monotonic()
     facts = experiment_facts(
         experiment=snapshot.experiment,
@@ -133,7 +135,7 @@ def snapshot_range_compute(*, snapshot: ExperimentSnapshot, now: datetime) -> Re
         first_day=snapshot.first_day,
         last_day=snapshot.last_day,
     )
-    results = _judged(facts)
+    results = judge_range(facts)
     snapshot.document = results_json(results)
     snapshot.computed_at = now
     snapshot.took_ms = _ms(began)

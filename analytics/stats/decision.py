@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Literal
 
 from analytics.stats.answers import (
@@ -212,7 +213,7 @@ def _missing(comparison: Comparison, days: float, rule: Rule) -> NotEnoughData |
         words = f"{converted} of {rule.min_conversions} conversions in one arm"
         return NotEnoughData(Reason.TOO_FEW_CONVERSIONS, words)
     if days < rule.min_days:
-        return NotEnoughData(Reason.TOO_EARLY, f"{days:g} of {rule.min_days:g} days")
+        return NotEnoughData(Reason.TOO_EARLY, f"{floor(10 * days) / 10:g} of {rule.min_days:g} days")
     return None
 
 

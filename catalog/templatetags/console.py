@@ -77,9 +77,9 @@ def megabytes(n_bytes: int | None) -> str:
     return UNKNOWN if n_bytes is None else f"{n_bytes / 1_000_000:,.1f} MB"
 
 
-@register.filter
+@register.filter(expects_localtime=True)
 def day(value: date | None) -> str:
-    """21 Nov 2026."""
+    """21 Nov 2026; of a moment, as a calendar of the store has it."""
     return UNKNOWN if value is None else f"{value.day} {value:%b %Y}"
 
 

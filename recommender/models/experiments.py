@@ -63,7 +63,8 @@ class Experiment(models.Model):
     """A test. What a shopper sees depends on `seed`, the weights and the group's range alone.
 
     From the start on hypothesis, metrics, guardrails, plan and variants are locked. Only coverage
-    and weights may change, each time as a new `ExperimentPhase`.
+    and weights may change, each time as a new `ExperimentPhase`. What its segment says is locked
+    until it is stopped.
     """
 
     class State(models.TextChoices):
@@ -71,6 +72,9 @@ class Experiment(models.Model):
         RUNNING = "running", "Running"
         PAUSED = "paused", "Paused"
         STOPPED = "stopped", "Stopped"
+
+    # These hold their placements, their segment and their range of the group.
+    LIVE = (State.RUNNING, State.PAUSED)
 
     class Kind(models.TextChoices):
         AB = "ab", "A/B test"

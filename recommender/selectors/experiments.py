@@ -20,9 +20,6 @@ from recommender.models import (
     VariantStrategy,
 )
 
-# These hold their placements and their range of the group.
-LIVE = (Experiment.State.RUNNING, Experiment.State.PAUSED)
-
 
 @dataclass(frozen=True, slots=True)
 class StrategyChoice:
@@ -68,14 +65,16 @@ def experiment_get(*, store: Store, key: str) -> Experiment | None:
 
 def holdout_get(*, store: Store) -> Experiment | None:
     """The hold-out that runs. Five queries."""
-    found = Experiment.objects.filter(store=store, kind=Experiment.Kind.HOLDOUT, state__in=LIVE)
+    found = Experiment.objects.filter(
+        store=store, kind=Experiment.Kind.HOLDOUT, state__in=Experiment.LIVE
+    )
     return _with_parts(found).first()
 
 
 def experiments_live_by_placement(*, store: Store) -> dict[int, list[Experiment]]:
     """What runs or is paused on each placement, hold-outs left out. Two queries."""
     found: dict[int, list[Experiment]] = defaultdict(list)
-    rows = ExperimentPlacement.objects.filter(store=store, experiment__state__in=LIVE)
+    rows = ExperimentPlacement.objects.filter(store=store, experiment__state__in=Experiment.LIVE)
     for row in rows.select_related("experiment").order_by("experiment__started_at", "pk"):
         found[row.placement_id].append(row.experiment)
     return dict(found)
@@ -118,7 +117,8 @@ def variant_shows(variant: Variant, placement: Placement) -> StrategyVersion | N
 def _group_row(group: ExclusionGroup) -> GroupRow:
     experiments = list(group.experiments.all())
     live = sorted(
-        (each for each in experiments if each.state in LIVE), key=lambda e: e.group_start or 0.0
+        (each for each in experiments if each.state in Experiment.LIVE),
+        key=lambda e: e.group_start or 0.0,
     )
     gaps, end = [], 0.0
     for each in live:

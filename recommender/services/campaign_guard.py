@@ -19,7 +19,7 @@ from recommender.engine.types import BoolArray
 from recommender.models import Rule
 from recommender.selectors.catalog_rows import ProductRow, catalog_rows, catalog_rows_named
 from recommender.selectors.rules import campaigns_guarded
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 from recommender.serving.rule_compile import target_mask
 from recommender.serving.rules import InvalidRuleError, Pin, RuleDocument, Target, rule_parse
 from recommender.serving.snapshot import CatalogSnapshot, snapshot_apply
@@ -136,6 +136,7 @@ def _named_products(document: RuleDocument) -> Iterable[str] | None:
 
 def _pause(rule: Rule, reason: str, now: datetime) -> bool:
     with transaction.atomic():
+        store_lock(rule.store_id)
         paused = Rule.objects.filter(
             pk=rule.pk, store_id=rule.store_id, enabled=True, paused_at=None
         ).update(paused_at=now, paused_reason=reason[:300])

@@ -19,6 +19,7 @@ from recommender.services.experiments import (
     experiment_start,
     holdout_start,
 )
+from recommender.services.strategies import store_lock
 from recommender.services.strategy_editing import strategy_create
 
 PLACEMENT = "cart-cross-sell"
@@ -51,7 +52,7 @@ def demo_experiments_start(*, store: Store, started_at: datetime, n_shoppers: in
     if not store.is_demo:
         raise ValueError(f"{store.slug!r} is no demo store")
     with transaction.atomic():
-        Store.objects.select_for_update(no_key=True).get(pk=store.pk)
+        store_lock(store.pk)
         if Experiment.objects.filter(store=store).exists():
             return False
         placement = Placement.objects.filter(store=store, slug=PLACEMENT).first()

@@ -13,7 +13,7 @@ from catalog.services.audit import audit_record
 from recommender.engine.weighting import EVENT_WEIGHTS
 from recommender.models import EventWeights
 from recommender.selectors.event_weights import MAX_WEIGHT
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 
 
 class WeightsRefused(Exception):
@@ -41,6 +41,7 @@ def event_weights_save(
         raise WeightsRefused(wrong)
     own = {name: float(weight) for name, weight in weights.items() if weight != EVENT_WEIGHTS[name]}
     with transaction.atomic():
+        store_lock(store.pk)
         before = EventWeights.objects.select_for_update().filter(store=store).first()
         row, _ = EventWeights.objects.update_or_create(
             store=store,

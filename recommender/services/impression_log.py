@@ -10,7 +10,9 @@ of them. (Accepted *events* are never held like this: they are committed before 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ import orjson
 import structlog
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
+from catalog.memory import Bounded
 from recommender.services.impressions import (
     ExposureRow,
     ImpressionRow,
@@ -35,6 +38,9 @@ from recommender.telemetry import (
 CAPACITY = 50_000
 FLUSH_SECONDS = 0.5
 BLOCK = 2_000
+# Whose exposure is written down is remembered for so long: who is erased and comes back is exposed
+# again. Writing it once more does nothing.
+EXPOSED_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -59,19 +65,18 @@ class _Waiting(NamedTuple):
 class ImpressionLog:
     """The buffer of this process."""
 
-    def __init__(self) -> None:
-        self._buffer: deque[_Waiting] = deque(maxlen=CAPACITY)
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._buffer: deque[_Waiting] = deque()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._flushing = threading.Lock()
-        self._exposed: set[tuple[int, str]] = set()
+        self._exposed: Bounded[tuple[int, str], bool] = Bounded(CAPACITY, EXPOSED_SECONDS, clock)
 
     def append(self, delivered: Delivered) -> None:
         """Remember one impression. Never waits, never fails; the oldest goes if there is no room."""
-        if len(self._buffer) >= CAPACITY:
-            IMPRESSIONS_DROPPED.inc()
         exposures = self._first_exposures(delivered) if delivered.recommendation.exposures else ()
         self._buffer.append(_Waiting(impression_line(_row(delivered)), exposures))
+        self._drop_oldest()
         recommendation_counted(delivered.recommendation.fallback, delivered.recommendation.reason)
 
     def __len__(self) -> int:
@@ -83,7 +88,8 @@ class ImpressionLog:
         self._exposed.clear()
 
     def flush(self) -> int:
-        """Write what has gathered. Returns how many; on an error nothing is lost.
+        """Write what has gathered. Returns how many; on an error nothing is lost for which there is
+        room.
 
         Raises
         ------
@@ -98,26 +104,27 @@ class ImpressionLog:
                     self._store(block)
                 except (DatabaseError, InterfaceError):
                     self._buffer.extendleft(reversed(block))
+                    self._drop_oldest()
                     raise
                 written += len(block)
         return written
 
+    def _drop_oldest(self) -> None:
+        while len(self._buffer) > CAPACITY:
+            self._buffer.popleft()
+            IMPRESSIONS_DROPPED.inc()
+
     def _first_exposures(self, delivered: Delivered) -> tuple[ExposureRow, ...]:
         """Those that aren't known to be written down already."""
-        return tuple([each for each in _exposures(delivered) if _key(each) not in self._exposed])
+        known = self._exposed.get
+        return tuple([each for each in _exposures(delivered) if not known(_key(each))])
 
     def _store(self, block: list[_Waiting]) -> None:
-        fresh: dict[tuple[int, str], ExposureRow] = {}
-        for each in block:
-            for exposure in each.exposures:
-                # The first of several answers is the one that exposed.
-                fresh.setdefault(_key(exposure), exposure)
-        exposures_store(rows=list(fresh.values()))
+        exposures = [exposure for each in block for exposure in each.exposures]
+        exposures_store(rows=exposures)
         impression_lines_store(lines=[each.line for each in block])
-        # Forgetting who is written down already costs a statement that does nothing.
-        if len(self._exposed) > CAPACITY:
-            self._exposed.clear()
-        self._exposed.update(fresh)
+        for exposure in exposures:
+            self._exposed.put(_key(exposure), True)
 
     def start(self) -> None:
         """Write in the background from now on. Safe to call again."""

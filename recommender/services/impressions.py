@@ -78,11 +78,12 @@ def impression_lines_store(*, lines: Sequence[str]) -> int:
 
 
 def exposures_store(*, rows: Sequence[ExposureRow]) -> int:
-    """Write down who takes part in an experiment from now on; returns how many are new.
+    """Write down who takes part in an experiment from when on; returns how many are new.
 
-    Whoever is in already stays in with their first variant and time. If the database refuses the
-    block (an experiment was deleted meanwhile, an id can't be stored), it is written row by row,
-    leaving out what can't be.
+    Whoever is in already stays in with their first variant and time, in whatever order processes
+    write them: an earlier answer counts as new, and replaces a later one. If the database refuses
+    the block (an experiment was deleted meanwhile, an id can't be stored), it is written row by
+    row, leaving out what can't be.
     """
     if not rows:
         return 0
@@ -107,9 +108,20 @@ def _insert_exposures(rows: Sequence[ExposureRow]) -> int:
             "INSERT INTO recommender_exposure"
             " (store_id, experiment_id, shopper_external_id, variant_id, exposed_at, bucket,"
             " recommendation_id)"
-            " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[],"
-            " %s::timestamptz[], %s::float8[], %s::uuid[]) ORDER BY 1, 2, 3"
-            " ON CONFLICT DO NOTHING",
+            " SELECT DISTINCT ON (1, 2, 3) *"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[],"
+            " %s::timestamptz[], %s::float8[], %s::uuid[]) AS seen (store_id, experiment_id,"
+            " shopper_external_id, variant_id, exposed_at, bucket, recommendation_id)"
+            # A conflict locks the row: most of what comes again is only read.
+            " WHERE NOT EXISTS (SELECT FROM recommender_exposure AS known"
+            "  WHERE known.store_id = seen.store_id AND known.experiment_id = seen.experiment_id"
+            "  AND known.shopper_external_id = seen.shopper_external_id"
+            "  AND known.exposed_at <= seen.exposed_at)"
+            " ORDER BY 1, 2, 3, exposed_at"
+            " ON CONFLICT (store_id, experiment_id, shopper_external_id) DO UPDATE SET"
+            " (variant_id, exposed_at, bucket, recommendation_id) = (excluded.variant_id,"
+            " excluded.exposed_at, excluded.bucket, excluded.recommendation_id)"
+            " WHERE excluded.exposed_at < recommender_exposure.exposed_at",
             [list(column) for column in zip(*rows, strict=True)],
         )
         return int(cursor.rowcount)

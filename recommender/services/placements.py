@@ -13,7 +13,7 @@ from django.utils import timezone
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
 from recommender.models import Placement, StrategyVersion
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 from recommender.serving.request import MAX_LIMIT
 
 EXCLUSIONS = ("in_cart", "purchased", "viewed")
@@ -85,9 +85,20 @@ def placement_edit(
     wrong = _faults(placement.store, fields)
     if wrong:
         raise PlacementRefused(wrong)
+    return _change(placement, _values(fields), actor)
+
+
+def placement_point_at(
+    *, placement: Placement, version: StrategyVersion, actor: User | None
+) -> bool:
+    """Show a strategy version from the next request on; False if the placement does already."""
+    return bool(_change(placement, {"strategy_version_id": version.pk}, actor))
+
+
+def _change(placement: Placement, values: Mapping[str, Any], actor: User | None) -> dict[str, Any]:
     with transaction.atomic():
+        store_lock(placement.store_id)
         locked = Placement.objects.select_for_update(of=("self",)).get(pk=placement.pk)
-        values = _values(fields)
         before = {name: getattr(locked, name) for name in values}
         changed = {name: value for name, value in values.items() if before[name] != value}
         if not changed:
@@ -112,6 +123,7 @@ def placement_edit(
 def placement_pause(*, placement: Placement, paused: bool, actor: User | None) -> bool:
     """Pause (it answers nobody) or resume; returns whether that changed anything."""
     with transaction.atomic():
+        store_lock(placement.store_id)
         changed = (
             Placement.objects.filter(pk=placement.pk)
             .exclude(paused=paused)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
 from recommender.models import Rule
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 from recommender.serving.rules import InvalidRuleError, rule_json, rule_parse
 
 MAX_RULES = 1_000
@@ -148,6 +148,7 @@ def _fields(
 
 
 def _locked(rule: Rule) -> Rule:
+    store_lock(rule.store_id)
     found = Rule.objects.select_for_update().filter(pk=rule.pk, store_id=rule.store_id).first()
     if found is None:
         raise RuleRefused("Somebody has deleted this rule.")

@@ -10,9 +10,9 @@ from django.utils.text import slugify
 
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
-from recommender.models import Segment
+from recommender.models import Experiment, Segment
 from recommender.selectors.rules import segment_users
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 from recommender.serving.segments import InvalidSegmentError, segment_json, segment_parse
 
 
@@ -38,11 +38,16 @@ def segment_create(
 
 
 def segment_edit(*, segment: Segment, name: str, document: Any, member: User | None) -> Segment:
-    """Replace what a segment says; its key stays, since rules name it. Raises SegmentRefused."""
+    """Replace what a segment says; its key stays, since rules name it.
+
+    While an experiment for it goes on, nothing but its name. Raises SegmentRefused.
+    """
     name, stored = _checked(name, document)
     with transaction.atomic():
         current = _locked(segment)
         before = _told(current)
+        if stored != current.document:
+            _refuse_change(current)
         current.name, current.document, current.updated_at = name, stored, timezone.now()
         current.save()
         _record(current, member, "segment.edit", before=before, after=_told(current))
@@ -65,6 +70,14 @@ def segment_delete(*, segment: Segment, member: User | None) -> None:
         current.delete()
 
 
+def _refuse_change(segment: Segment) -> None:
+    """Who could take part must stay the same as long as an experiment divides them."""
+    tests = segment.experiments.filter(state__in=Experiment.LIVE).order_by("pk")
+    names = ", ".join(f"“{name}”" for name in tests.values_list("name", flat=True)[:5])
+    if names:
+        raise SegmentRefused(f"{names} is for it: stop that first, or make another segment.")
+
+
 def _checked(name: str, document: Any) -> tuple[str, dict[str, Any]]:
     name = name.strip()
     if not name or len(name) > 120:
@@ -76,6 +89,7 @@ def _checked(name: str, document: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _locked(segment: Segment) -> Segment:
+    store_lock(segment.store_id)
     found = (
         Segment.objects.select_for_update().filter(pk=segment.pk, store_id=segment.store_id).first()
     )

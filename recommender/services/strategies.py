@@ -103,6 +103,12 @@ def _recipe_versions(store: Store, recipes: Sequence[Recipe]) -> dict[str, Strat
     return versions
 
 
+def store_lock(store_id: int) -> Store:
+    """One member at a time changes what a store shows. To be taken before any other row is locked:
+    `settings_touch` writes to the store at the end of a change."""
+    return Store.objects.select_for_update(no_key=True).get(pk=store_id)
+
+
 def settings_touch(*, store_id: int) -> None:
     """Tell serving processes, with the commit, that placements or strategies changed."""
     Store.objects.filter(pk=store_id).update(settings_version=F("settings_version") + 1)

@@ -71,7 +71,7 @@ class Recommendation:
         Everything that the shopper takes part in by this answer: a hold-out beside the experiment.
     teams
         Of an interleaved answer, per product the position of the variant that picked it;
-        `engine.online.interleaving.NOBODY` for what a rule or a fallback put in.
+        `engine.online.interleaving.NOBODY` for what a rule put in or moved, and for a fallback's.
     is_look
         A member looks at the variant: nothing is logged.
     """

@@ -78,6 +78,33 @@ def rules_place(
     if active is None or not active.placed:
         return chosen
     by_row = {entry.row: entry for entry in chosen}
+    fixed, by_rule = _fixed(context, active, by_row, blended, names, n_wanted)
+    order = settle(fixed, [entry.row for entry in chosen], n_wanted=n_wanted)
+    if trace is not None:
+        _explain_places(context, chosen, order, by_rule, trace)
+    return [by_row[row] for row in order]
+
+
+def rules_placed(context: Context, chosen: Sequence[Chosen], n_wanted: int) -> set[int]:
+    """The rows that have their places in a list by rules: put in, or moved."""
+    active = context.rules
+    if active is None or not active.placed:
+        return set()
+    by_row = {entry.row: entry for entry in chosen}
+    fixed, _ = _fixed(context, active, by_row, None, (), n_wanted)
+    return set(settle(fixed, (), n_wanted=n_wanted))
+
+
+def _fixed(
+    context: Context,
+    active: ActiveRules,
+    by_row: dict[int, Chosen],
+    blended: Blended | None,
+    names: Sequence[str],
+    n_wanted: int,
+) -> tuple[list[tuple[int, list[int]]], dict[int, ServingRule]]:
+    """Rows and the position from which on they stand, and by which rule. What isn't in `by_row` yet
+    is added to it."""
     fixed: list[tuple[int, list[int]]] = []
     taken: set[int] = set()
     by_rule: dict[int, ServingRule] = {}
@@ -94,10 +121,7 @@ def rules_place(
         taken.update(rows)
         by_rule.update(dict.fromkeys(rows, rule))
         fixed.append((position, rows))
-    order = settle(fixed, [entry.row for entry in chosen], n_wanted=n_wanted)
-    if trace is not None:
-        _explain_places(context, chosen, order, by_rule, trace)
-    return [by_row[row] for row in order]
+    return fixed, by_rule
 
 
 def rules_explain_eligible(trace: Trace, context: Context) -> None:

@@ -178,13 +178,14 @@ def _metric(key: str, arms: Sequence[Arm]) -> MetricResult:
             )
         )
     cuped = (False, True) if DEFINITIONS[key].cuped else (False,)
+    n_shoppers = sum(arm.n_shoppers for arm in arms)
     for arm in arms:
         for baseline in arms:
             if arm is baseline:
                 continue
             away = (0.0, lift, lift / 3)[arm.position] - (0.0, lift, lift / 3)[baseline.position]
             comparisons += [
-                _comparison(arm, baseline, away, half, value, scale, with_cuped)
+                _comparison(arm, baseline, away, half, value, scale, with_cuped, n_shoppers)
                 for with_cuped in cuped
                 for scale in SCALES
             ]
@@ -192,7 +193,14 @@ def _metric(key: str, arms: Sequence[Arm]) -> MetricResult:
 
 
 def _comparison(
-    arm: Arm, baseline: Arm, lift: float, half: float, value: float, scale: Scale, cuped: bool
+    arm: Arm,
+    baseline: Arm,
+    lift: float,
+    half: float,
+    value: float,
+    scale: Scale,
+    cuped: bool,
+    n_shoppers: int,
 ) -> Comparison:
     factor = 1.0 if scale == "relative" else value
     # CUPED moves the estimate a little, so that a test can tell the two apart.
@@ -214,7 +222,7 @@ def _comparison(
         loss_if_shipped=0.0008 * factor,
         loss_if_kept=0.08 * factor,
         variance_reduction=0.31 if cuped else None,
-        per_day=None if scale == "relative" else lift * value * 3344,
+        per_day=None if scale == "relative" else lift * value * n_shoppers / N_DAYS,
     )
 
 

@@ -366,7 +366,10 @@ def test_pause_and_resume(client: Client, running: Experiment) -> None:
     client.post(f"{BASE}brighter/pause/")
     running.refresh_from_db()
     assert running.state == "paused"
-    assert "Take up again" in words(client.get(f"{BASE}brighter/setup/"))
+    said = words(client.get(f"{BASE}brighter/setup/"))
+    assert "Take up again" in said
+    # Shares are changed while it runs.
+    assert "Traffic …" not in said
     client.post(f"{BASE}brighter/resume/")
     running.refresh_from_db()
     assert running.state == "running"
@@ -395,6 +398,7 @@ def test_traffic_says_who_moves_before_it_is_changed(client: Client, running: Ex
         f"{address}?coverage=90&weight-a=9&weight-b=1", headers={"HX-Request": "true"}
     )
     assert "<html" not in shifted.content.decode()
+    assert "HX-Request" in shifted.headers["Vary"]
     assert "of the participants see another arm than before." in words(shifted)
     assert "Whoever moves or leaves blurs the comparison" in words(shifted)
     impossible = words(client.get(f"{address}?coverage=500&weight-a=9&weight-b=1"))

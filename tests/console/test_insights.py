@@ -369,12 +369,28 @@ def test_incremental_revenue_stands_beside_what_was_attributed_in_the_same_days(
     client: Client, busy: Store
 ) -> None:
     holdout(busy, Comparison(
-        variant_id=0, baseline_id=0, scale="absolute", cuped=False, estimate=150.0, low=-20.0, high=320.0
+        variant_id=0, baseline_id=0, scale="absolute", cuped=False, estimate=150.0, low=90.0, high=210.0,
+        sequence_low=-20.0, sequence_high=320.0,
     ))  # fmt: skip
     page = words(client)
     assert "Incremental revenue +$1,350 95 % interval −$180 to +$2,880" in page
     assert "900 shoppers against 100 held out" in page
     assert "Attributed in the same days: $20" in page
+
+
+def test_the_hold_outs_own_page_says_the_same_amount(client: Client, busy: Store) -> None:
+    experiment = holdout(busy, Comparison(
+        variant_id=0, baseline_id=0, scale="absolute", cuped=False, estimate=150.0, low=90.0, high=210.0,
+        sequence_low=20.0, sequence_high=320.0,
+    ))  # fmt: skip
+    assert "Incremental revenue +$1,350 95 % interval +$180 to +$2,880" in words(client)
+    experiment.key = "hold-out-2"
+    experiment.save()
+    own = client.get(f"/console/corner/experiments/{experiment.key}/").content.decode()
+    assert "Recommendations brought $1,350" in own
+    assert "+$180 to +$2,880" in own
+    # In 20 days.
+    assert '<dt>Per day</dt><dd class="number">+$68</dd>' in own
 
 
 def test_a_hold_out_that_cannot_tell_yet_says_why(client: Client, busy: Store) -> None:
@@ -418,6 +434,31 @@ def test_what_was_shown_before_the_period_is_not_shown_in_it(client: Client, bus
     assert "2 of 2 products were never shown" in words(
         client, f"never-shown/?from={yesterday}&to={yesterday}"
     )
+
+
+def test_other_days_keep_what_the_page_is_narrowed_to(client: Client, busy: Store) -> None:
+    page = client.get(
+        "/console/corner/insights/never-shown/?age=older&category=Living&days=7&page=1"
+    ).content.decode()
+    form = page[page.index('<form class="inline-form"') :]
+    form = form[: form.index("</form>")]
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w+)"', form))
+    assert hidden == {"age": "older", "category": "Living"}
+
+
+def test_since_when_a_product_is_there_is_told_by_the_stores_calendar(
+    client: Client, busy: Store
+) -> None:
+    Store.objects.filter(pk=busy.pk).update(time_zone="Pacific/Auckland")
+    # Already the second there.
+    Product.objects.filter(store=busy).update(published_at=datetime(2026, 2, 1, 20, tzinfo=UTC))
+    assert "2 Feb 2026" in words(client, "never-shown/")
+    assert {row["in_catalog_since"] for row in rows_of(client, "never-shown")} == {"2026-02-02"}
+
+
+def test_days_are_taken_along_from_the_overview(client: Client, busy: Store) -> None:
+    page = client.get("/console/corner/insights/?days=7").content.decode()
+    assert 'href="/console/corner/insights/days.csv?days=7"' in page
 
 
 @pytest.mark.parametrize("table", TABLES)

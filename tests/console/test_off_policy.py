@@ -94,6 +94,19 @@ def test_the_log_tells_what_the_strategy_without_chance_would_have_earned(
     assert "not enough overlap" not in page
 
 
+def test_how_far_it_is_comes_as_a_page_or_as_a_part_of_it(
+    placement: Placement, member_client: MemberClient
+) -> None:
+    visit(placement, n=20)
+    began = off_policy_start(placement=placement, version=version_of(placement), now=timezone.now())
+    client = member_client(placement.store)
+    address = f"/console/{placement.store.slug}/experiments/off-policy/{began.token}/"
+    for headers, is_page in (({}, True), (HTMX, False)):
+        answer = client.get(address, headers=headers)
+        assert ("<main" in answer.content.decode()) is is_page
+        assert "HX-Request" in answer.headers["Vary"]
+
+
 def test_a_strategy_that_shows_something_else_gets_no_figure_but_what_to_do(
     placement: Placement, member_client: MemberClient
 ) -> None:

@@ -65,8 +65,13 @@ def page(client: Client, experiment: Experiment, rest: str = "", **headers: str)
 
 
 def scorecard(client: Client, experiment: Experiment, rest: str = "") -> str:
-    """The scorecard alone, as htmx asks for it when a toggle is moved."""
-    return page(client, experiment, rest, **{"HX-Request": "true", "HX-Target": "scorecard"})
+    """The scorecard of what htmx asks for when a toggle is moved."""
+    html = part(client, experiment, rest)
+    return html[html.index('id="scorecard"') :].partition("</section>")[0]
+
+
+def part(client: Client, experiment: Experiment, rest: str = "") -> str:
+    return page(client, experiment, rest, **{"HX-Request": "true", "HX-Target": "results"})
 
 
 def change(results: Results, **changes: Any) -> Results:
@@ -275,7 +280,7 @@ def test_a_hold_out_says_what_came_on_top(
     metrics = list(results.metrics)
     revenue = metrics[1]
     sure = tuple(
-        replace(each, estimate=50.0, low=20.0, high=80.0, per_day=100_000.0)
+        replace(each, estimate=50.0, low=20.0, high=80.0, sequence_low=20.0, sequence_high=80.0)
         if each.scale == "absolute"
         else each
         for each in revenue.comparisons
@@ -285,7 +290,11 @@ def test_a_hold_out_says_what_came_on_top(
     # 15,634 shoppers with recommendations times 50 cents.
     assert "Recommendations brought $7,817 that would not have come without them" in html
     assert "+$3,127 to +$12,507" in html
-    assert "+$1,000" in html
+    assert "On top, shoppers with recommendations" in html
+    # The same in fourteen days, also in the scorecard: who is held out gets nothing.
+    assert '<dt>Per day</dt><dd class="number">+$558</dd>' in html
+    per_day = scorecard(marketer, experiment, "?scale=per_day&cuped=off&method=sequential")
+    assert "+$223 to +$893" in per_day
 
 
 def test_interleaving_shows_whose_products_are_preferred(
@@ -317,8 +326,23 @@ def test_scale_changes_what_the_changes_are_said_in(
 ) -> None:
     assert "+0.41 points" in scorecard(marketer, experiment, "?scale=absolute")
     per_day = scorecard(marketer, experiment, "?scale=per_day")
-    assert "+13.7 buyers" in per_day
+    assert "+9.1 buyers" in per_day
     assert "+8.1 %" not in per_day
+
+
+def test_no_difference_at_all_has_an_interval_per_day(
+    marketer: Client, experiment: Experiment, results: Results
+) -> None:
+    primary = results.metrics[0]
+    none = tuple(
+        replace(each, estimate=0.0, low=-0.001, high=0.001, per_day=0.0)
+        if each.scale == "absolute"
+        else each
+        for each in primary.comparisons
+    )
+    change(results, metrics=(replace(primary, comparisons=none), *results.metrics[1:]))
+    # 31,236 shoppers in fourteen days, a thousandth of them.
+    assert "−2.2 buyers to +2.2 buyers" in scorecard(marketer, experiment, "?scale=per_day")
 
 
 def test_method_takes_the_interval_and_p_of_the_sequence(
@@ -367,7 +391,32 @@ def test_the_page_works_without_scripts_as_each_toggle_is_a_link(
     whole = page(marketer, experiment, "?scale=absolute")
     assert "<!doctype html>" in whole
     assert "+0.41 points" in whole
-    assert "<!doctype" not in scorecard(marketer, experiment, "?scale=absolute")
+    moved = part(marketer, experiment, "?scale=absolute")
+    assert "<!doctype" not in moved
+    assert 'hx-target="#results"' in moved
+
+
+def test_a_toggle_takes_the_rest_of_the_page_along(store: Store, marketer: Client) -> None:
+    experiment = make_experiment(store, key="three", n_arms=3)
+    keep(experiment, make_results(experiment))
+    moved = part(marketer, experiment, "?hide=c&baseline=b")
+    segments = moved[moved.index("Segments <") : moved.index("How far it has come")]
+    assert "Trending" not in segments
+    assert "change against Session neighbours" in moved
+    over_time = moved[moved.index("Metric of the charts") :].partition("</nav>")[0]
+    assert "?baseline=b&amp;hide=c&amp;metric=diversity" in over_time
+    files = moved[moved.index('id="files" hx-swap-oob="true"') :]
+    assert "?baseline=b&amp;hide=c&amp;view=print" in files
+    assert page(marketer, experiment).count('id="files"') == 1
+
+
+def test_who_keeps_the_page_knows_that_a_part_has_the_same_address(
+    marketer: Client, experiment: Experiment, results: Results
+) -> None:
+    for headers in ({}, {"HX-Request": "true", "HX-Target": "results"}):
+        varies = marketer.get(url(experiment), headers=headers).headers["Vary"]
+        assert "HX-Request" in varies
+        assert "HX-Target" in varies
 
 
 @pytest.mark.parametrize(
@@ -439,6 +488,50 @@ def test_a_range_is_asked_of_a_worker_written_down_and_never_the_verdict(
     asked.document = results_json(results)
     asked.save()
     assert "this is not the verdict" in page(marketer, experiment, f"?snapshot={asked.pk}")
+
+
+def test_of_some_days_the_page_and_the_files_say_the_same_and_no_verdict(
+    store: Store, marketer: Client
+) -> None:
+    experiment = make_experiment(store, key="three", n_arms=3)
+    whole = make_results(experiment)
+    keep(experiment, whole)
+    seen = tuple(replace(each, advice=None, sentence="It was seen.") for each in whole.verdicts)
+    some = replace(
+        whole, status="range", headline="In these days: it was seen.", verdicts=seen, days=2.6
+    )
+    kept = keep(
+        experiment, some, kind=Kind.RANGE, first_day=FIRST, last_day=FIRST + timedelta(days=2)
+    )
+    html = page(marketer, experiment, f"?snapshot={kept.pk}")
+    verdict = html[html.index('id="verdict-title"') - 200 : html.index("Can it be trusted?")]
+    assert "Not a verdict" in verdict
+    assert "In these days: it was seen." in verdict
+    for word in ("Ship", "Wait", "Found ", "Interval of the verdict"):
+        assert word not in verdict, word
+    assert "day 14" not in html
+    assert html.count("3 days of the test") == 2
+    file = json.loads(marketer.get(url(experiment, f"results.json?snapshot={kept.pk}")).content)
+    assert file["headline"] == some.headline
+    # The address goes with the results, after a week.
+    assert "Permalink" not in html
+    assert "go after a week" in html
+    assert f"results.csv?snapshot={kept.pk}" in html
+    found = keep(experiment, whole, kind=Kind.FOUND)
+    assert "Permalink" in page(marketer, experiment, f"?snapshot={found.pk}")
+
+
+def test_head_and_power_say_the_same_day_and_pauses_do_not_count(
+    marketer: Client, experiment: Experiment, results: Results
+) -> None:
+    phase = ExperimentPhase.objects.get()
+    ExperimentPhase.objects.update(ended_at=phase.started_at + timedelta(days=4, hours=5))
+    frozen = keep(experiment, results, kind=Kind.FOUND)
+    Experiment.objects.update(state=Experiment.State.PAUSED)
+    for rest in ("", f"?snapshot={frozen.pk}"):
+        assert page(marketer, experiment, rest).count("day 5 of 17") == 2
+    Experiment.objects.update(state=Experiment.State.STOPPED, stopped_at=COMPUTED)
+    assert page(marketer, experiment).count("ran 4 days") == 2
 
 
 @pytest.mark.parametrize(

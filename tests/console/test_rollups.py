@@ -18,7 +18,7 @@ from analytics.metrics.periods import Period
 from analytics.models import DailyRollup, RollupWatermark, ShopperDay
 from analytics.selectors.overview import Figures, bucket_figures, day_figures, period_figures
 from analytics.services.rollups import rollups_rebuild, rollups_refresh
-from analytics.tasks import refresh_rollups
+from analytics.tasks import refresh_store_rollups
 from catalog.models import Event, EventType, Store
 from recommender.models import Impression, Placement
 from tests.console.conftest import deliver
@@ -234,7 +234,8 @@ def test_the_task_and_the_command_refresh_every_store(
 ) -> None:
     for each in (store, other_store):
         make_event(each, make_shopper(each, "a"), at=START)
-    refresh_rollups()
+    for each in (store, other_store):
+        refresh_store_rollups(each.pk)
     assert DailyRollup.objects.count() == 2
     call_command("rollups", rebuild=True, store=store.slug)
     assert capsys.readouterr().out.startswith("corner: 1 days (2026-10-30 to 2026-10-30)")

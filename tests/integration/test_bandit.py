@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from analytics import tasks
 from analytics.models import Participant, ParticipantDay
-from analytics.selectors.bandit_arms import bandit_arms
-from analytics.services.bandit import bandit_learn, bandits_learn
+from analytics.results.verdicts import reward_sums
+from analytics.selectors.bandit_arms import bandit_arms, bandits_due
+from analytics.selectors.experiment_facts import experiment_facts
+from analytics.services.bandit import bandit_learn
 from analytics.stats.summaries import MeanSums, Proportion, RatioSums
-from analytics.tasks import learn_bandit_weights
 from catalog.models import Store
 from recommender.models import Experiment, ExperimentPhase
 from recommender.services.experiments import experiment_pause
@@ -66,7 +68,7 @@ def weights(experiment: Experiment) -> list[float]:
 def test_traffic_goes_to_what_sells_and_the_loser_keeps_a_hundredth(bandit: Experiment) -> None:
     people(bandit, "a", 500, 20)
     people(bandit, "b", 500, 80)
-    (step,) = bandits_learn(now=NOW)
+    step = bandit_learn(experiment=bandit, now=NOW)
     assert step.shifted
     assert (step.n_shoppers, step.winner, step.waiting) == ((500, 500), "b", "")
     assert weights(bandit) == pytest.approx([0.01, 0.99], abs=1e-4)
@@ -78,13 +80,30 @@ def test_traffic_goes_to_what_sells_and_the_loser_keeps_a_hundredth(bandit: Expe
     assert bandit.state == Experiment.State.RUNNING
 
 
+@pytest.mark.parametrize(
+    "goal", ["conversion_rate", "revenue_per_shopper", "average_order_value", "click_rate"]
+)
+def test_the_page_judges_what_the_weights_are_learned_from(store: Store, goal: str) -> None:
+    bandit = make_experiment(store, kind="bandit", started_at=NOON, primary_metric=goal)
+    people(bandit, "a", 300, 20)
+    people(bandit, "b", 300, 30, later=1)
+    people(bandit, "b", 100, 90, later=2)
+    people(bandit, "a", 50, 50, is_crossover=True)
+    people(bandit, "a", 40, 40, is_bot=True)
+    page = reward_sums(experiment_facts(experiment=bandit, now=NOW))
+    assert page == bandit_arms(experiment=bandit)
+    assert [arm.n for arm in page] == [350, 400]
+
+
 def test_it_learns_once_an_hour(bandit: Experiment) -> None:
     people(bandit, "a", 500, 20)
     people(bandit, "b", 500, 30)
-    assert len(bandits_learn(now=NOW)) == 1
+    assert bandits_due(now=NOW).get() == bandit
+    bandit_learn(experiment=bandit, now=NOW)
     people(bandit, "a", 100, 90)
-    assert bandits_learn(now=NOW + timedelta(minutes=5)) == []
-    (step,) = bandits_learn(now=NOW + timedelta(hours=1))
+    assert not bandits_due(now=NOW + timedelta(minutes=5))
+    assert bandits_due(now=NOW + timedelta(hours=1)).get() == bandit
+    step = bandit_learn(experiment=bandit, now=NOW + timedelta(hours=1))
     assert step.shifted
     assert bandit.phases.filter(cause="bandit").count() == 2
 
@@ -156,15 +175,22 @@ def test_one_wholesale_order_does_not_take_the_traffic(bandit: Experiment) -> No
 
 
 def test_other_kinds_and_paused_ones_are_left_alone_and_stores_apart(
-    store: Store, other_store: Store, bandit: Experiment
+    store: Store, other_store: Store, bandit: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        tasks.learn_bandit, "apply_async", lambda args, expires: asked.append(args[0])
+    )
     test = make_experiment(store)
     theirs = make_experiment(other_store, kind="bandit")
     for experiment in (test, bandit, theirs):
         people(experiment, "a", 200, 10)
         people(experiment, "b", 200, 60)
     experiment_pause(experiment=bandit, actor=None, now=NOW)
-    learn_bandit_weights()
+    tasks.learn_bandit_weights()
+    assert asked == [theirs.pk]
+    for experiment in (test, bandit, theirs, theirs):
+        tasks.learn_bandit(experiment.pk)
     assert weights(test) == weights(bandit) == [1.0, 1.0]
     assert weights(theirs)[1] > 0.98
     assert list(

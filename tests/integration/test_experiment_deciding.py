@@ -130,7 +130,17 @@ def test_shipping_stops_the_test_and_the_next_request_shows_the_winner_to_everyb
     ]
     told = AuditEntry.objects.get(store=store, action="experiment.decide").after
     assert told is not None
-    assert set(told["shipped"]) == {"Home: trending", "Home: for you"}
+    assert told["shipped"] == {
+        placement.name: str(version)
+        for placement, version in zip(placements, challengers, strict=True)
+    }
+    edits = AuditEntry.objects.filter(store=store, action="placement.edit").order_by("pk")
+    before = {each.slug: each.strategy_version_id for each in placements}
+    after = {p.slug: v.pk for p, v in zip(placements, challengers, strict=True)}
+    assert [(each.subject_key, each.before, each.after) for each in edits] == [
+        (slug, {"strategy_version_id": before[slug]}, {"strategy_version_id": after[slug]})
+        for slug in ("home-for-you", "home-trending")
+    ]
 
 
 @pytest.mark.parametrize("decision", ["keep", "inconclusive"])

@@ -158,12 +158,21 @@ def test_orders_reported_again_are_counted_as_such(shop: ShopOfTests) -> None:
 
 
 def test_silent_shoppers_and_answers_that_never_came_are_counted(shop: ShopOfTests) -> None:
+    shop.expose("unheard of")
+    # Known well, and gone since.
     shop.expose("silent")
+    shop.event("silent", at=START - HOUR)
+    # Another device of the same person goes on.
+    shop.expose("guest")
+    shop.link("guest", "customer")
+    shop.event("customer", EventType.SEARCH, at=START + HOUR)
     identity = shop.expose("unlogged", shop.other)
     shop.event("unlogged", at=START + HOUR)
     Impression.objects.filter(recommendation_id=identity).delete()
     facts = facts_of(shop)
-    assert [(arm.n_silent, arm.n_unlogged) for arm in facts.arms] == [(1, 0), (0, 1)]
+    assert [(arm.n_silent, arm.n_unlogged) for arm in facts.arms] == [(2, 0), (0, 1)]
+    shop.event("silent", at=START + days(1))
+    assert [arm.n_silent for arm in facts_of(shop).arms] == [1, 0]
 
 
 def test_phases_have_their_own_exposures_and_pauses_put_the_end_off(shop: ShopOfTests) -> None:
@@ -189,6 +198,11 @@ def test_phases_have_their_own_exposures_and_pauses_put_the_end_off(shop: ShopOf
     assert experiment_ends_at(
         experiment=experiment, phases=list(experiment.phases.all()), now=START + days(5)
     ) == START + days(experiment.planned_days + 3)
+    # The pause goes on until the stop.
+    experiment.state, experiment.stopped_at = Experiment.State.STOPPED, START + days(10)
+    assert experiment_ends_at(
+        experiment=experiment, phases=list(experiment.phases.all()), now=START + days(40)
+    ) == START + days(experiment.planned_days + 8)
 
 
 def test_what_was_shown_is_counted_by_participant_and_product(

@@ -52,10 +52,16 @@ from recommender.services.experiments import (
 )
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.recommend import recommend
-from recommender.services.segments import SegmentRefused, segment_create, segment_delete
+from recommender.services.segments import (
+    SegmentRefused,
+    segment_create,
+    segment_delete,
+    segment_edit,
+)
 from recommender.services.strategies import strategy_version_create
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES
+from recommender.serving.signing import qa_token
 from tests.factories import make_product
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -190,6 +196,32 @@ def test_editing_a_draft_says_what_changed_and_the_same_again_changes_nothing(
     assert [v.weight for v in experiment.variants.all()] == [1.0, 3.0]
     assert experiment_edit(experiment=experiment, draft=wanted, actor=owner) == {}
     assert actions(store).count("experiment.edit") == 1
+
+
+def test_a_link_to_a_variant_of_a_draft_survives_that_the_draft_is_saved(
+    store: Store, placement: Placement, experiment: Experiment, draft: ExperimentDraft
+) -> None:
+    variant = experiment.variants.get(key="b")
+    token = qa_token(bytes(store.signing_secret), experiment.pk, variant.pk)
+    newest = strategy_version_create(
+        strategy=placement.strategy_version.strategy,
+        document={"sources": [{"source": "new_arrivals", "weight": 2}], "diversity": 0.5},
+    )
+    arms = (
+        ArmDraft("c", "Another"),
+        replace(draft.arms[1], name="Newest", strategies={None: newest.pk}),
+    )
+    experiment_edit(experiment=experiment, draft=replace(draft, arms=arms), actor=None)
+    assert [(v.key, v.position) for v in experiment.variants.all()] == [("c", 0), ("b", 1)]
+    variant.refresh_from_db()
+    assert variant.name == "Newest"
+    RUNTIMES.refresh()
+    answer = recommend(
+        store_id=store.pk,
+        request=RecommendationRequest(qa=token),
+        placements=[PlacementRequest(slug=placement.slug)],
+    ).recommendations[0]
+    assert (answer.is_look, answer.strategy_version_id) == (True, newest.pk)
 
 
 def test_from_the_start_on_everything_is_locked(
@@ -654,6 +686,47 @@ def test_a_segment_that_an_experiment_was_for_is_kept(store: Store, draft: Exper
     experiment_delete(experiment=made, actor=None)
     segment_delete(segment=segment, member=None)
     assert not Segment.objects.filter(store=store).exists()
+
+
+def test_what_a_segment_says_stays_while_an_experiment_for_it_goes_on(
+    store: Store, draft: ExperimentDraft
+) -> None:
+    document = {"type": "new", "days": 1}
+    segment = segment_create(store=store, name="New ones", document=document, member=None)
+    made = experiment_create(store=store, draft=replace(draft, segment_id=segment.pk), actor=None)
+
+    def change(days: int, name: str = "New ones") -> None:
+        segment_edit(segment=segment, name=name, document={**document, "days": days}, member=None)
+
+    change(2)
+    start(made)
+    change(2, name="Newcomers")
+    for state in ("running", "paused"):
+        with pytest.raises(SegmentRefused, match="“Newer products” is for it"):
+            change(3)
+        segment.refresh_from_db()
+        assert (segment.name, segment.document["days"]) == ("Newcomers", 2), state
+        if state == "running":
+            experiment_pause(experiment=made, actor=None, now=NOW)
+    experiment_stop(experiment=made, actor=None, now=NOW)
+    change(3)
+
+
+def test_nothing_happens_to_an_experiment_before_what_happened_last(
+    store: Store, experiment: Experiment
+) -> None:
+    """Whoever waited for the lock had read the clock before."""
+    start(experiment)
+    early, late = NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)
+    experiment_ramp(experiment=experiment, coverage=0.5, weights=None, actor=None, now=late)
+    experiment_ramp(experiment=experiment, coverage=0.6, weights=None, actor=None, now=early)
+    experiment_pause(experiment=experiment, actor=None, now=early)
+    experiment_resume(experiment=experiment, actor=None, now=NOW)
+    experiment_stop(experiment=experiment, actor=None, now=early)
+    found = list(ExperimentPhase.objects.filter(experiment=experiment).order_by("pk"))
+    assert [each.started_at for each in found] == [NOW, late, late, late]
+    assert [each.ended_at for each in found] == [late] * 4
+    assert experiment.stopped_at == late
 
 
 def test_a_bandit_learns_its_weights_and_is_not_told_any(

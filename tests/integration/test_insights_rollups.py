@@ -16,6 +16,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from analytics import tasks
 from analytics.metrics.concentration import gini
 from analytics.metrics.periods import Period
 from analytics.models import (
@@ -33,9 +34,8 @@ from analytics.models import (
 from analytics.selectors.insights import Dimension, period_slices
 from analytics.selectors.insights_products import top_products
 from analytics.selectors.product_totals import product_totals
-from analytics.services.insights_lists import known_forget
+from analytics.services.insights_lists import known_forget, lists_measure
 from analytics.services.insights_rollups import insights_rebuild, insights_refresh
-from analytics.tasks import refresh_rollups
 from catalog.models import Event, EventType, Product, Shopper, ShopperLink, Store
 from recommender.models import Impression, Placement
 from tests.factories import days, make_event, make_product, make_shopper
@@ -45,6 +45,7 @@ MODELS: tuple[Any, ...] = (
     TrackingHour, TrackingDay,
 )  # fmt: skip
 START = datetime(2026, 10, 30, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 CLICK, SEEN = EventType.RECOMMENDATION_CLICK, EventType.RECOMMENDATION_VIEW
 
 
@@ -260,6 +261,26 @@ def test_an_order_whose_first_report_comes_late_moves_to_its_day(
     assert [line.day for line in AttributedLine.objects.all()] == [(START + days(1)).date()]
 
 
+def test_how_old_a_clicked_list_is_counts_from_the_click_whichever_days_are_counted_together(
+    store: Store, placement: Placement
+) -> None:
+    anna, mug, pot = make_shopper(store, "anna"), *(make_product(store, n) for n in ("mug", "pot"))
+    for day in range(14):
+        make_event(store, anna, mug, at=START + days(day))
+    refresh(store)
+    for product, clicked in ((mug, START + days(12)), (pot, START + days(8))):
+        make_event(
+            store, anna, product, type=CLICK, at=clicked,
+            recommendation_id=deliver(store, placement, [product], at=START),
+        )  # fmt: skip
+        buy(store, anna, [product], clicked + HOUR)
+    refresh(store)
+    assert credited(store) == [("mug", "", 1000), ("pot", "also_viewed", 1000)]
+    found = everything(store)
+    insights_rebuild(store=store, now=timezone.now())
+    assert everything(store) == found
+
+
 def test_what_machines_clicked_and_bought_does_not_count(
     store: Store, placement: Placement
 ) -> None:
@@ -359,6 +380,13 @@ def reported_before(events: list[Event], line: Event, day: date, zone: ZoneInfo)
     )
 
 
+def list_of(lists: dict[uuid.UUID | None, Impression], event: Event) -> Impression | None:
+    """The list an event names, if its page can still be open."""
+    shown = lists.get(event.recommendation_id)
+    age = event.occurred_at - shown.delivered_at if shown else timedelta(0)
+    return shown if -days(1) < age <= days(9) else None
+
+
 def shown_by_hand(
     lists: dict[uuid.UUID | None, Impression], events: list[Event], zone: ZoneInfo
 ) -> tuple[Counter[Any], Counter[Any]]:
@@ -374,7 +402,7 @@ def shown_by_hand(
             places[day, product_id, "shown"] += 1
     for event in events:
         day = event.occurred_at.astimezone(zone).date()
-        shown = lists.get(event.recommendation_id)
+        shown = list_of(lists, event)
         word = {CLICK: "clicks", SEEN: "seen"}.get(EventType(event.type))
         if word:
             recommendations[day, shown.placement_id if shown else 0, word] += 1
@@ -416,7 +444,7 @@ def by_hand(store: Store) -> dict[str, Any]:
             ]  # fmt: skip
             if clicks:
                 last = max(clicks, key=lambda e: e.occurred_at)
-                shown = lists.get(last.recommendation_id)
+                shown = list_of(lists, last)
                 source = ""
                 if shown and last.product_id in shown.product_ids:
                     source = shown.sources[shown.product_ids.index(last.product_id)]
@@ -597,12 +625,39 @@ def test_another_time_zone_counts_every_day_anew(store: Store, placement: Placem
     assert RecommendationDay.objects.get().day == date(2026, 3, 2)
 
 
-def test_the_task_keeps_every_store_fresh(store: Store, other_store: Store) -> None:
+def test_each_store_is_a_task_of_its_own(
+    store: Store, other_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        tasks.refresh_store_rollups, "apply_async", lambda args, expires: asked.append(args[0])
+    )
     for each in (store, other_store):
         deliver(each, Placement.objects.filter(store=each)[0], [], at=START)
-    refresh_rollups()
-    assert RecommendationDay.objects.count() == 2
-    assert InsightsWatermark.objects.count() == 2
+    tasks.refresh_rollups()
+    assert asked == [store.pk, other_store.pk]
+    tasks.refresh_store_rollups(other_store.pk)
+    assert RecommendationDay.objects.get().store == other_store
+    assert InsightsWatermark.objects.get().store == other_store
+
+
+def test_lists_of_a_kind_that_comes_in_while_days_are_counted_wait_for_the_next_refresh(
+    store: Store, placement: Placement, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mugs = [make_product(store, name) for name in ("mug", "cup")]
+    deliver(store, placement, mugs, at=START)
+    other = Placement.objects.get(store=store, slug="home-for-you")
+
+    def committed_in_between(**asked: Any) -> None:
+        deliver(store, other, mugs, at=START)
+        lists_measure(**asked)
+
+    with monkeypatch.context() as between:
+        between.setattr("analytics.services.insights_rollups.lists_measure", committed_in_between)
+        refresh(store)
+    assert RecommendationDay.objects.get(placement_id=placement.pk).n_impressions == 1
+    insights_refresh(store=store, now=timezone.now(), delivered_since=START - days(1))
+    assert RecommendationDay.objects.get(placement_id=other.pk).n_impressions == 1
 
 
 def test_a_refresh_without_news_takes_few_queries(store: Store) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from datetime import datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.db import connection
 
 from analytics.models import ExperimentWatermark, Participant, ParticipantDay
 from analytics.services.participants import experiment_rebuild, experiment_refresh
@@ -197,6 +199,26 @@ def test_a_machine_is_known_by_any_event_after_exposure(shop: ShopOfTests) -> No
     refresh(shop)
     assert not shop.participant("before").is_bot
     assert shop.participant("after").is_bot
+
+
+def test_the_upgrade_knows_who_is_silent_as_a_refresh_does(shop: ShopOfTests) -> None:
+    for happen in random_facts(shop, random.Random(3), 60):
+        happen(NOW)
+    shop.expose("ann")
+    shop.expose("unheard of")
+    shop.event("ann", at=START - HOUR)
+    shop.link("first", "second")
+    shop.link("second", "third")
+    shop.expose("third", at=START)
+    shop.event("first", at=START + HOUR)
+    refresh(shop)
+    found = shop.rows()
+    assert {row["is_silent"] for row in found["Participant"]} == {False, True}
+    assert not shop.participant("third").is_silent
+    Participant.objects.update(is_silent=False)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("analytics.migrations.0007_silent_participants").RECOUNT)
+    assert shop.rows() == found
 
 
 def test_whoever_was_seen_before_the_day_of_exposure_returns(shop: ShopOfTests) -> None:

@@ -206,6 +206,17 @@ def test_an_experiment_that_was_stopped_early_has_no_planned_end(shop: ShopOfTes
     assert kept(shop, Kind.PLANNED_END) == []
 
 
+def test_a_pause_that_ends_with_the_stop_brings_no_planned_end(shop: ShopOfTests) -> None:
+    paused_at, length = START + days(7), days(shop.experiment.planned_days)
+    ExperimentPhase.objects.update(ended_at=paused_at)
+    stopped_at = START + length + days(3)
+    Experiment.objects.update(state=Experiment.State.STOPPED, stopped_at=stopped_at)
+    results = look(shop, stopped_at + MINUTES)
+    assert results is not None
+    assert results.moment == "running"
+    assert kept(shop, Kind.PLANNED_END) == []
+
+
 def stop(shop: ShopOfTests, at: datetime) -> None:
     ExperimentPhase.objects.update(ended_at=at)
     Experiment.objects.update(state=Experiment.State.STOPPED, stopped_at=at)
@@ -278,6 +289,28 @@ def test_a_range_waits_for_a_worker_and_leaves_the_others_alone(shop: ShopOfTest
     assert stale.document is None
     look(shop, START + days(20))
     assert kept(shop, Kind.RANGE) == []
+
+
+def test_a_range_has_its_own_days_and_no_verdict(shop: ShopOfTests) -> None:
+    many(shop)
+    whole = look(shop, START + days(8))
+    assert whole is not None
+    assert whole.status == "ship"
+    for first, n_days, state in ((0, 8.0, "running"), (1, 7.5, "running"), (3, 5.5, "not_enough")):
+        asked = snapshot_range_ask(
+            experiment=shop.experiment,
+            first_day=(START + days(first)).date(),
+            last_day=(START + days(8)).date(),
+        )
+        snapshot_range_compute(snapshot=asked, now=START + days(8))
+        some = results_read(asked.document)
+        (verdict,) = some.verdicts
+        assert some.days == n_days
+        assert (some.status, verdict.state, verdict.advice) == ("range", state, None)
+        assert (verdict.found_by, verdict.found_at) == (None, None)
+        assert some.headline == f"In these days: {verdict.sentence}".replace(
+            ": Too little", ": too little"
+        )
 
 
 def test_each_started_experiment_is_a_task_of_its_own(

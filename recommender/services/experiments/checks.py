@@ -66,15 +66,15 @@ def draft_placements(store: Store, draft: ExperimentDraft) -> list[Placement]:
     return [found[pk] for pk in draft.placement_ids if pk in found]
 
 
-def weights_fault(weights: Sequence[float], coverage: float) -> str | None:
-    """Why shoppers can't be divided like this."""
+def shares_faults(weights: Sequence[float], coverage: float) -> dict[str, str]:
+    """Why shoppers can't be divided like this, by field; empty if they can."""
     if not (math.isfinite(coverage) and 0 < coverage <= 1):
-        return "Coverage is a share of the shoppers above 0 and up to 100 %."
+        return {"coverage": "Coverage is a share of the shoppers above 0 and up to 100 %."}
     try:
         bucket_ranges(weights, coverage)
     except InvalidInputError:
-        return "Weights are numbers from 0 on, and at least one is above 0."
-    return None
+        return {"weights": "Weights are numbers from 0 on, and at least one is above 0."}
+    return {}
 
 
 def _placements(store: Store, ids: Sequence[int]) -> Mapping[int, Placement]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models import prefetch_related_objects
 
 from catalog.models import User
-from catalog.services.audit import audit_record
-from recommender.models import Experiment, Placement, Variant
+from recommender.models import Experiment, Variant
+from recommender.selectors.experiments import variant_shows
 from recommender.services.experiments.lifecycle import stop_now
 from recommender.services.experiments.records import (
     ExperimentRefused,
     experiment_lock,
     experiment_record,
 )
+from recommender.services.placements import placement_point_at
 from recommender.services.strategies import settings_touch
 
 __all__ = ["experiment_decide"]
@@ -98,38 +99,11 @@ def _refuse_faults(
 
 def _ship(variant: Variant, actor: User | None) -> dict[str, str]:
     """Publish on each placement; returns by placement what it shows now."""
-    shown = {
-        row.placement_id: row.strategy_version
-        for row in variant.strategies.select_related("strategy_version__strategy")
-    }
-    placements = (
-        Placement.objects.select_for_update(of=("self",))
-        .select_related("store", "strategy_version__strategy")
-        .filter(
-            store_id=variant.store_id,
-            pk__in=variant.experiment.on.values_list("placement_id", flat=True),
-        )
-        .order_by("pk")
-    )
+    prefetch_related_objects([variant], "strategies__strategy_version__strategy")
     shipped = {}
-    for placement in placements:
-        version = shown.get(placement.pk) or shown.get(None)
-        if version is None:
-            continue
-        shipped[placement.name] = str(version)
-        before = placement.strategy_version
-        if before == version:
-            continue
-        placement.strategy_version = version
-        placement.updated_at = timezone.now()
-        placement.save(update_fields=["strategy_version", "updated_at"])
-        audit_record(
-            store=placement.store,
-            actor=actor,
-            action="placement.edit",
-            subject=placement.name,
-            subject_key=placement.slug,
-            before={"strategy_version_id": before.pk, "strategy": str(before)},
-            after={"strategy_version_id": version.pk, "strategy": str(version)},
-        )
+    for on in variant.experiment.on.select_related("placement__store").order_by("placement_id"):
+        version = variant_shows(variant, on.placement)
+        if version is not None:
+            shipped[on.placement.name] = str(version)
+            placement_point_at(placement=on.placement, version=version, actor=actor)
     return shipped

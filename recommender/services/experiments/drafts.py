@@ -23,8 +23,8 @@ from recommender.services.experiments.records import (
     experiment_lock,
     experiment_record,
     state_require,
-    store_lock,
 )
+from recommender.services.strategies import store_lock
 
 __all__ = [
     "ArmDraft",
@@ -73,7 +73,6 @@ def experiment_edit(
         _refuse_faults(current.store, draft)
         before = experiment_told(current)
         current.on.all().delete()
-        current.variants.all().delete()
         _write(current, draft)
         after = experiment_told(current)
         changed = {name: value for name, value in after.items() if before[name] != value}
@@ -164,7 +163,8 @@ def _refuse_faults(store: Store, draft: ExperimentDraft) -> None:
 
 
 def _write(experiment: Experiment, draft: ExperimentDraft) -> None:
-    """The draft's words into the experiment, with new placements and variants."""
+    """The draft's words into the experiment, with new placements. A variant is who has its key:
+    links to look at it stay good."""
     in_group = draft.group_id is not None
     experiment.name = draft.name.strip()
     experiment.kind = draft.kind
@@ -187,17 +187,24 @@ def _write(experiment: Experiment, draft: ExperimentDraft) -> None:
         )
         for placement in placements
     )
+    experiment.variants.exclude(key__in=[arm.key for arm in draft.arms]).delete()
+    VariantStrategy.objects.filter(variant__experiment=experiment).delete()
     variants = Variant.objects.bulk_create(
-        Variant(
-            store_id=experiment.store_id,
-            experiment=experiment,
-            key=arm.key,
-            name=arm.name.strip(),
-            position=position,
-            weight=arm.weight,
-            shows_nothing=arm.shows_nothing,
-        )
-        for position, arm in enumerate(draft.arms)
+        [
+            Variant(
+                store_id=experiment.store_id,
+                experiment=experiment,
+                key=arm.key,
+                name=arm.name.strip(),
+                position=position,
+                weight=arm.weight,
+                shows_nothing=arm.shows_nothing,
+            )
+            for position, arm in enumerate(draft.arms)
+        ],
+        update_conflicts=True,
+        unique_fields=("store", "experiment", "key"),
+        update_fields=("name", "position", "weight", "shows_nothing"),
     )
     # One row for each placement, also where the draft says "all": what a variant shows is fixed.
     VariantStrategy.objects.bulk_create(

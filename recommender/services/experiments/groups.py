@@ -10,7 +10,8 @@ from django.db import transaction
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
 from recommender.models import ExclusionGroup
-from recommender.services.experiments.records import ExperimentRefused, store_lock
+from recommender.services.experiments.records import ExperimentRefused
+from recommender.services.strategies import store_lock
 
 __all__ = [
     "ExperimentRefused",

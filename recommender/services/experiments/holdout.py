@@ -26,9 +26,8 @@ from recommender.services.experiments.records import (
     experiment_record,
     phase_open,
     state_require,
-    store_lock,
 )
-from recommender.services.strategies import settings_touch
+from recommender.services.strategies import settings_touch, store_lock
 
 __all__ = ["holdout_change", "holdout_start", "holdout_stop"]
 
@@ -60,7 +59,7 @@ def holdout_start(
         if Experiment.objects.filter(
             store=locked,
             kind=Experiment.Kind.HOLDOUT,
-            state__in=(State.RUNNING, State.PAUSED),
+            state__in=Experiment.LIVE,
         ).exists():
             raise ExperimentRefused(
                 "The store has a hold-out already: change its share, or stop it."

@@ -11,12 +11,13 @@ from django.db import transaction
 from catalog.models import User
 from recommender.engine.online.bucketing import bucket_ranges, free_range_start, ramp_moves
 from recommender.models import Experiment, ExperimentPhase
-from recommender.services.experiments.checks import weights_fault
+from recommender.services.experiments.checks import shares_faults
 from recommender.services.experiments.records import (
     Action,
     ExperimentRefused,
     experiment_lock,
     experiment_record,
+    moment_after,
     phase_close,
     phase_open,
     state_require,
@@ -91,7 +92,7 @@ def experiment_pause(*, experiment: Experiment, actor: User | None, now: datetim
                 "A hold-out isn't paused: stop it, and start another one later."
             )
         _move(current, State.RUNNING, State.PAUSED)
-        phase_close(current, now)
+        phase_close(current, moment_after(current, now))
         experiment_record(current, actor, "experiment.pause")
         settings_touch(store_id=current.store_id)
     experiment.refresh_from_db()
@@ -102,7 +103,7 @@ def experiment_resume(*, experiment: Experiment, actor: User | None, now: dateti
     with transaction.atomic():
         current = experiment_lock(experiment)
         _move(current, State.PAUSED, State.RUNNING)
-        phase_open(current, Cause.RESUME, now)
+        phase_open(current, Cause.RESUME, moment_after(current, now))
         experiment_record(current, actor, "experiment.resume")
         settings_touch(store_id=current.store_id)
     experiment.refresh_from_db()
@@ -189,7 +190,8 @@ def experiment_stop(*, experiment: Experiment, actor: User | None, now: datetime
 
 def stop_now(current: Experiment, *, actor: User | None, action: Action, now: datetime) -> None:
     """Stop an experiment that is locked, in the caller's transaction."""
-    state_require(current, State.RUNNING, State.PAUSED)
+    state_require(current, *Experiment.LIVE)
+    now = moment_after(current, now)
     current.state = State.STOPPED
     current.stopped_at = now
     current.save(update_fields=["state", "stopped_at"])
@@ -212,10 +214,11 @@ def shares_change(
     old_coverage, old_weights = current.coverage, weights_of(current)
     if len(weights) != len(old_weights):
         raise ExperimentRefused({"weights": f"{len(old_weights)} variants need a weight each."})
-    if fault := weights_fault(weights, coverage):
-        raise ExperimentRefused({"coverage" if "Coverage" in fault else "weights": fault})
+    if wrong := shares_faults(weights, coverage):
+        raise ExperimentRefused(wrong)
     if (coverage, weights) == (old_coverage, old_weights):
         return 0.0
+    now = moment_after(current, now)
     moved = ramp_moves(bucket_ranges(old_weights, old_coverage), bucket_ranges(weights, coverage))
     current.coverage = coverage
     current.save(update_fields=["coverage"])
@@ -247,9 +250,7 @@ def _placement_names(experiment: Experiment) -> list[str]:
 def _on_now(experiment: Experiment) -> list[Experiment]:
     """Other experiments of the store that run or are paused, hold-outs left out."""
     return list(
-        Experiment.objects.filter(
-            store_id=experiment.store_id, state__in=(State.RUNNING, State.PAUSED)
-        )
+        Experiment.objects.filter(store_id=experiment.store_id, state__in=Experiment.LIVE)
         .exclude(kind=Experiment.Kind.HOLDOUT)
         .exclude(pk=experiment.pk)
         .prefetch_related("on__placement")

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from catalog.models import Store, User
+from catalog.models import User
 from catalog.services.audit import audit_record
 from recommender.models import Experiment, ExperimentPhase
+from recommender.services.strategies import store_lock
 
 Action: TypeAlias = Literal[
     "experiment.create",
@@ -32,11 +33,6 @@ class ExperimentRefused(Exception):
     def __init__(self, fields: Mapping[str, str] | str) -> None:
         self.fields = {"": fields} if isinstance(fields, str) else dict(fields)
         super().__init__("; ".join(self.fields.values()))
-
-
-def store_lock(store_id: int) -> Store:
-    """One member at a time starts, stops or names experiments of a store."""
-    return Store.objects.select_for_update(no_key=True).get(pk=store_id)
 
 
 def experiment_lock(experiment: Experiment) -> Experiment:
@@ -64,6 +60,15 @@ def state_require(experiment: Experiment, *allowed: Experiment.State) -> None:
 def weights_of(experiment: Experiment) -> list[float]:
     """By the position of the variants."""
     return list(experiment.variants.order_by("position").values_list("weight", flat=True))
+
+
+def moment_after(experiment: Experiment, now: datetime) -> datetime:
+    """When something happens to an experiment that is locked: not before what happened last.
+
+    `now` was read before the lock, and whoever had it meanwhile may have read theirs later.
+    """
+    last = experiment.phases.order_by("started_at", "pk").last()
+    return now if last is None else max(now, last.ended_at or last.started_at)
 
 
 def phase_open(experiment: Experiment, cause: ExperimentPhase.Cause, now: datetime) -> None:

@@ -166,6 +166,12 @@ def test_what_is_measured_unlike_in_the_arms_is_amber(
     assert f"Bold {unlike[1]:,} (" in loud.words
 
 
+@pytest.mark.parametrize(("key", "name"), [("lost", "n_unlogged"), ("silent", "n_silent")])
+def test_a_share_is_of_those_who_count(key: str, name: str) -> None:
+    facts = counted(FINE, **{name: (30, 30)}, n_bots=(1000, 1000), n_crossovers=(500, 500))
+    assert check(judge(facts), key).value == pytest.approx(60 / len(FINE.participants))
+
+
 def test_many_machines_are_amber() -> None:
     assert check(judge(counted(FINE, n_bots=(100, 110))), "bots").alarm == "none"
     assert check(judge(counted(FINE, n_bots=(1000, 1100))), "bots").alarm == "amber"

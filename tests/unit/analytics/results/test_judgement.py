@@ -33,7 +33,7 @@ from tests.unit.analytics.results.worlds import (
 )
 
 MODULES = (
-    "concentration", "effects", "funnel", "guards", "health", "judgement", "lists", "novelty",
+    "concentration", "effects", "funnel", "guards", "health", "incremental", "judgement", "lists", "novelty",
     "power_panel", "preferred", "scorecard", "segments", "series", "split", "status", "sums",
     "verdict_words", "verdicts", "words",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from analytics.metrics.definitions import DEFINITIONS
 from analytics.metrics.latency import latency_counts, latency_interval, latency_quantile
 from analytics.metrics.rates import wilson_interval
 from analytics.results.document import Cell, Comparison, MetricResult, Results
+from analytics.results.effects import Effects
 from analytics.results.facts import Facts, Shown
 from analytics.results.judgement import judge
 from analytics.stats.bayesian import posterior_of
@@ -21,7 +23,7 @@ from analytics.stats.effects import Effect, measure_effect, welch_test
 from analytics.stats.multiple import holm
 from analytics.stats.sequential import sequence_test
 from analytics.stats.summaries import Proportion, RatioSums
-from tests.unit.analytics.results.worlds import buyers, by_hand, facts_of, swapped
+from tests.unit.analytics.results.worlds import STARTED_AT, buyers, by_hand, facts_of, swapped
 
 CONTROL, VARIANT = 10, 11
 
@@ -154,6 +156,30 @@ def test_per_day_is_what_the_difference_is_for_everybody() -> None:
     assert comparison(found, "conversion_rate", scale="absolute").per_day == pytest.approx(80 / 14)
     assert comparison(found, "conversion_rate").per_day is None
     assert comparison(found, "average_order_value", scale="absolute").per_day is None
+
+
+def test_per_day_of_a_hold_out_reaches_those_with_recommendations() -> None:
+    facts = buyers((500, 50), (9500, 1140))
+    found = judge(replace(facts, plan=replace(facts.plan, kind="holdout")))
+    # 2 points more of 9,500 shoppers in 14 days, whichever arm it is compared with.
+    one = comparison(found, "conversion_rate", scale="absolute")
+    assert one.per_day == pytest.approx(190 / 14)
+    turned = next(
+        each
+        for each in metric(found, "conversion_rate").comparisons
+        if (each.baseline_id, each.scale, each.cuped) == (VARIANT, "absolute", False)
+    )
+    assert turned.per_day == pytest.approx(-190 / 14)
+
+
+def test_of_some_days_only_those_count_that_it_ran_in_them() -> None:
+    facts = buyers((2000, 200), (2000, 240))
+    pause = replace(facts.phases[0], ended_at=STARTED_AT + timedelta(days=11))
+    after = replace(facts.phases[0], started_at=STARTED_AT + timedelta(days=12, hours=12))
+    some = judge(replace(facts, phases=(pause, after), since=STARTED_AT + timedelta(days=10)))
+    assert (some.days, some.power.days) == (2.5, 2.5)
+    assert comparison(some, "conversion_rate", scale="absolute").per_day == pytest.approx(80 / 2.5)
+    assert some.verdicts[0].missing == "2.5 of 7 days"
 
 
 def test_cuped_takes_the_time_before_out() -> None:
@@ -354,6 +380,16 @@ def test_with_the_arms_swapped_the_absolute_differences_turn_around() -> None:
             other = comparison(back, key, scale="absolute", cuped=cuped, variant=10, baseline=11)
             assert one.estimate == pytest.approx(-(other.estimate or 0), rel=1e-9)
             assert one.p_value == pytest.approx(other.p_value, rel=1e-6)
+
+
+def test_the_planned_size_is_that_of_the_start_whatever_became_of_the_weights() -> None:
+    facts = facts_of(np.random.default_rng(6), 900, arms=3, planned_shoppers=9000, with_shown=False)
+    moved = tuple(
+        replace(arm, share=share) for arm, share in zip(facts.arms, (0.6, 0.3, 0.1), strict=True)
+    )
+    later = replace(facts.phases[0], weights=(0.6, 0.3, 0.1))
+    effects = Effects(replace(facts, arms=moved, phases=(*facts.phases, later)))
+    assert effects.planned_shoppers(0, 2) == pytest.approx(6000)
 
 
 def test_a_bandit_shows_chances_and_no_lift() -> None:

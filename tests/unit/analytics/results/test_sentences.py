@@ -11,13 +11,13 @@ import pytest
 
 from analytics.results.document import Results
 from analytics.results.facts import Facts, Found, VoteFacts
-from analytics.results.judgement import judge
+from analytics.results.judgement import judge, judge_range
 from tests.unit.analytics.results.worlds import STARTED_AT, buyers, by_hand, facts_of, nobody
 
 MID = STARTED_AT + timedelta(days=10)
 
 
-def told(facts: Facts) -> tuple[str, str, str]:
+def told(facts: Facts) -> tuple[str, str | None, str]:
     """Badge, advice about the first variant, sentence."""
     results = judge(facts)
     assert results.headline == results.verdicts[0].sentence
@@ -44,6 +44,7 @@ def spread(facts: Facts, days: int = 10) -> Facts:
 BETTER = buyers((5000, 500), (5000, 650))
 WORSE = buyers((5000, 650), (5000, 500))
 ALIKE = buyers((5000, 500), (5000, 505))
+ENDS_AT = ALIKE.ends_at
 
 
 def test_a_win_says_how_much_how_sure_and_what_to_do() -> None:
@@ -290,29 +291,48 @@ def test_an_a_a_test_is_glad_of_nothing_and_alarmed_by_a_difference() -> None:
 
 def test_a_hold_out_says_what_recommendations_earn() -> None:
     facts = planned(replace(BETTER, now=MID), kind="holdout")
+    # In ten days, by the 5,000 shoppers who saw them: those who are held out bring nothing.
     assert told(facts) == (
         "running",
         "ship",
         (
-            "Recommendations bring about 30.0 more buyers a day: with them conversion rate changes by"
+            "Recommendations bring about 15.0 more buyers a day: with them conversion rate changes by"
             " +30.0 % (95 % interval +7.9 % to +52.1 %)."
         ),
     )
     money = planned(replace(BETTER, now=MID), kind="holdout", primary="revenue_per_shopper")
     assert told(money)[2] == (
-        "Recommendations earn about £1,500 a day: shoppers who see them spend +30.0 % (95 % interval"
+        "Recommendations earn about £750 a day: shoppers who see them spend +30.0 % (95 % interval"
         " +7.9 % to +52.1 %)."
     )
     unsure = planned(replace(ALIKE, now=MID), kind="holdout", primary="revenue_per_shopper")
     assert told(unsure)[2] == (
         "What recommendations earn isn't certain yet: shoppers who see them spend +1.0 % (95 %"
-        " interval −17.3 % to +19.3 %); as measured they earn about £50 a day."
+        " interval −17.3 % to +19.3 %); as measured they earn about £25 a day."
     )
     harm = planned(replace(WORSE, now=MID), kind="holdout", primary="revenue_per_shopper")
     assert told(harm)[:2] == ("running", "review")
-    assert told(harm)[2].startswith(
-        "Recommendations cost about £1,500 a day: shoppers who see them"
+    assert told(harm)[2].startswith("Recommendations cost about £750 a day: shoppers who see them")
+
+
+def test_of_some_days_it_is_told_what_was_seen_and_nothing_that_is_a_verdict() -> None:
+    some = judge_range(replace(BETTER, now=MID))
+    (verdict,) = some.verdicts
+    told_of = "Bold changes conversion rate by +30.0 % (95 % interval +7.9 % to +52.1 %)."
+    assert (some.status, some.headline) == ("range", f"In these days: {told_of}")
+    assert (verdict.state, verdict.advice, verdict.sentence) == ("running", None, told_of)
+    assert (verdict.found_by, verdict.found_at) == (None, None)
+    few = judge_range(buyers((40, 4), (40, 9)))
+    assert few.headline == (
+        "In these days: too little was seen to compare Bold: 40 of 100 shoppers in the smaller arm."
     )
+    bandit = judge_range(planned(replace(BETTER, now=MID), kind="bandit"))
+    assert "no lift is read" in bandit.headline
+    cast = ((1, 0),) * 40 + ((0, 1),) * 70
+    vote = planned(nobody(votes=VoteFacts(cast), now=MID), kind="interleaving")
+    assert "40 shoppers clicked more on products of Control" in judge_range(vote).headline
+    none = judge_range(replace(nobody(), arms=BETTER.arms[:1]))
+    assert (none.status, none.verdicts) == ("range", ())
 
 
 def test_a_bandit_speaks_of_chances_and_shares() -> None:
@@ -342,17 +362,18 @@ def votes(first: int, second: int, ties: int, **changes: object) -> Results:
 
 
 def test_interleaving_counts_votes_and_decides_at_the_planned_end() -> None:
-    sentence = (
-        "Shoppers prefer Bold: 40 shoppers clicked more on products of Control, 70 on products of"
-        " Bold, 20 on both alike (p = 0.0054)."
+    cast = (
+        "40 shoppers clicked more on products of Control, 70 on products of Bold, 20 on both alike"
+        " (p = 0.0054)."
     )
     early = votes(40, 70, 20, now=MID)
     assert (early.headline, early.verdicts[0].state, early.status) == (
-        sentence,
+        f"Only the look at the planned end decides: {cast}",
         "running",
         "running",
     )
     end = votes(40, 70, 20, is_planned_end=True)
+    assert end.headline == f"Shoppers prefer Bold: {cast}"
     assert (end.verdicts[0].state, end.verdicts[0].advice) == ("better", "review")
     assert end.preferred is not None
     assert (end.preferred.wins_a, end.preferred.wins_b, end.preferred.ties) == (40, 70, 20)
@@ -362,6 +383,32 @@ def test_interleaving_counts_votes_and_decides_at_the_planned_end() -> None:
         " of Bold, 0 on both alike (p = 0.70)."
     )
     assert votes(2, 3, 0).headline.startswith("Not enough data: 5 of 6 shoppers with a preference.")
+
+
+def test_votes_cast_after_the_planned_end_are_not_tested_again() -> None:
+    assert votes(50, 55, 0, is_planned_end=True).verdicts[0].state == "no_difference_found"
+    assert ENDS_AT is not None
+    later = votes(50, 80, 0, now=ENDS_AT + timedelta(days=20))
+    (verdict,) = later.verdicts
+    assert (later.moment, verdict.state, verdict.found_by) == ("after", "no_difference_found", None)
+    assert (verdict.p_at_end, verdict.advice) == (None, "inconclusive")
+    assert later.headline.startswith("Only the look at the planned end decides: 50 shoppers")
+
+
+def test_a_preference_that_was_found_stands_whatever_is_left_of_the_votes() -> None:
+    found = {11: Found("better", "planned_end", MID)}
+    for now in (votes(2, 3, 0, found=found), votes(60, 55, 0, found=found)):
+        (verdict,) = now.verdicts
+        assert (verdict.state, verdict.found_at, verdict.missing) == ("better", MID, None)
+        assert now.headline.startswith("Shoppers prefer Bold: ")
+
+
+def test_who_was_stopped_early_never_reaches_the_planned_end() -> None:
+    assert ENDS_AT is not None
+    stopped = replace(ALIKE, state="stopped", stopped_at=MID, ends_at=ENDS_AT)
+    assert judge(replace(stopped, now=ENDS_AT + timedelta(days=1))).moment == "running"
+    in_time = replace(stopped, stopped_at=ENDS_AT, now=ENDS_AT + timedelta(days=1))
+    assert judge(in_time).moment == "after"
 
 
 def test_with_several_variants_the_one_to_act_on_speaks() -> None:
