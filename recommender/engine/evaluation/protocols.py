@@ -1,4 +1,4 @@
-"""Five ways to ask a recommender for what is already known, each with its validation cut.
+"""Ways to ask a recommender for what is already known, each with its validation cut.
 
 A ``*_task`` makes the task of the test; its ``*_validation`` makes one of the same kind out of the
 training part alone, for choosing parameters.
@@ -81,12 +81,13 @@ def top_n_task(train: UserItems, test: UserItems) -> Task:
     """Find a user's hidden items; the items that they have are removed from the answer."""
     items = Vocabulary()
     rows = {user: np.unique(items.learn(ids)).astype(np.int32) for user, ids in train.items()}
+    lines = {user: line for line, user in enumerate(rows)}
     queries: list[Query] = []
     relevant: list[Int32Array] = []
     for user, ids in test.items():
         if not ids or not len(rows.get(user, NOTHING)):
             continue
-        queries.append(Query(rows[user], removed=rows[user]))
+        queries.append(Query(rows[user], removed=rows[user], shopper_row=lines[user]))
         relevant.append(_distinct(items.rows_of(sorted(set(ids)))))
     if not queries:
         raise EmptyInputError("no user of the test part has a history in the training part")
@@ -231,7 +232,15 @@ def _purchase_queries(
         mine = slice(int(edges[shopper]), int(edges[shopper + 1]))
         rows, counts = np.unique(items[mine], return_counts=True)
         last = times[mine][np.cumsum(counts) - 1]
-        queries.append(Query(rows, removed=NOTHING, counts=counts.astype(np.int32), last_at_s=last))
+        queries.append(
+            Query(
+                rows,
+                removed=NOTHING,
+                counts=counts.astype(np.int32),
+                last_at_s=last,
+                shopper_row=shopper,
+            )
+        )
         relevant.append(targets)
     if not queries:
         raise EmptyInputError("no customer bought known products both before and after the cut")
@@ -270,7 +279,9 @@ def multi_behaviour_task(kinds: Mapping[str, UserItems], test: UserItems) -> Tas
         if not len(history):
             continue
         bought = rows.get("purchase", {}).get(number, NOTHING)
-        queries.append(Query(history.astype(np.int32), removed=bought, kinds=mine))
+        queries.append(
+            Query(history.astype(np.int32), removed=bought, kinds=mine, shopper_row=number)
+        )
         relevant.append(_distinct(items.rows_of(sorted(set(ids)))))
     if not queries:
         raise EmptyInputError("no shopper of the test part has a history in the training part")

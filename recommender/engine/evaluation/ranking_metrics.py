@@ -63,6 +63,18 @@ def precision(hits: BoolArray, n_relevant: int, *, k: int) -> float:
     return float(hits[:k].sum()) / k
 
 
+def f1(hits: BoolArray, n_relevant: int, *, k: int) -> float:
+    """Harmonic mean of precision and recall, ``2 P R / (P + R)``; 0 where nothing is found.
+
+    Examples
+    --------
+    >>> f1(np.array([True]), 3, k=1)
+    0.5
+    """
+    both = precision(hits, n_relevant, k=k), recall(hits[:k], n_relevant)
+    return 2 * both[0] * both[1] / sum(both) if sum(both) else 0.0
+
+
 def ndcg(hits: BoolArray, n_relevant: int, *, k: int) -> float:
     """Discounted gain over that of the best possible list: ``sum 1 / log2(rank + 1)``.
 
@@ -124,6 +136,7 @@ def list_metrics(hits: BoolArray, n_relevant: int, *, k: int = 20) -> dict[str, 
         f"mrr@{k}": reciprocal_rank(first, n_relevant),
         f"recall@{k}": recall(first, n_relevant),
         f"precision@{k}": precision(first, n_relevant, k=k),
+        f"f1@{k}": f1(first, n_relevant, k=k),
         f"ndcg@{k}": ndcg(first, n_relevant, k=k),
         f"map@{k}": average_precision(first, n_relevant, k=k),
     }

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.engine.errors import InvalidInputError
-from recommender.engine.evaluation.ranking_metrics import hits_of, list_metrics, mean_metrics
+from recommender.engine.errors import EmptyInputError, InvalidInputError
+from recommender.engine.evaluation.asking import Clock, Lists, Recommend, accuracy, ask
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.methods.base import Parameters, Value
 from recommender.engine.methods.inputs import Query, Training
 from recommender.engine.methods.registry import METHODS
 from recommender.engine.online.blending import SCALINGS, blend
-from recommender.engine.types import Candidates, Int32Array
+from recommender.engine.types import Candidates
 
-K = 20
 POOL = 200
 """Candidates that a source gives to a blend."""
-
-Clock = Callable[[], float]
-Recommend = Callable[[Query, int], Candidates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +36,15 @@ class Recipe:
 
     def parameters_of(self, source: str) -> dict[str, Value]:
         """Defaults of a source with what this recipe says about them."""
-        out = dict(METHODS[source].defaults)
-        for name in out:
-            if name in self.parameters:
-                out[name] = self.parameters[name]
-            if f"{source}.{name}" in self.parameters:
-                out[name] = self.parameters[f"{source}.{name}"]
+        return {**METHODS[source].defaults, **self.named_for(source)}
+
+    def named_for(self, source: str) -> dict[str, Value]:
+        """What this recipe says about a source; the longer form wins."""
+        out: dict[str, Value] = {}
+        for name in METHODS[source].defaults:
+            for form in (name, f"{source}.{name}"):
+                if form in self.parameters:
+                    out[name] = self.parameters[form]
         return out
 
     def flat(self) -> dict[str, Value]:
@@ -61,13 +60,17 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Means over the queries, the second table if the protocol has one, and what it cost."""
+    """Means over the queries, the second table if the protocol has one, and what it cost.
+
+    `lists` are those of the first table, for whoever wants to know more of them.
+    """
 
     metrics: dict[str, float]
     metrics_without_repeats: dict[str, float] | None
     fit_seconds: float
     query_us: dict[str, float]
     query_us_without_repeats: dict[str, float] | None = None
+    lists: Lists | None = None
 
 
 def parse_recipe(source: str, parameters: Parameters) -> Recipe:
@@ -163,51 +166,28 @@ def measure(task: Task, recommend: Recommend, *, clock: Clock, fit_seconds: floa
         A query without an answer counts 0 everywhere. The second table has a time of its own where
         its queries are asked apart from those of the first.
     """
-    first: list[dict[str, float]] = []
-    second: list[dict[str, float]] = []
-    took: list[float] = []
-    took_again: list[float] = []
-    for query, relevant in zip(task.queries, task.relevant, strict=True):
-        barred = len(query.rows) if task.second_table != "none" else len(query.removed)
-        started = clock()
-        found = recommend(query, K + barred)
-        took.append(clock() - started)
-        first.append(_judge(found, relevant, query.removed))
-        if task.second_table == "none":
-            continue
-        new = (
-            relevant[~np.isin(relevant, query.rows)] if task.second_table == "dropped" else relevant
-        )
-        if not len(new):
-            continue
-        if task.second_table == "misses":
-            # A source may rank otherwise where repeats are no answers, not only leave them out.
-            again = replace(query, removed=query.rows)
-            started = clock()
-            found = recommend(again, K + barred)
-            took_again.append(clock() - started)
-        second.append(_judge(found, new, query.rows))
+    asked = ask(task, recommend, clock=clock)
     return Report(
-        metrics=mean_metrics(first),
-        metrics_without_repeats=mean_metrics(second) if second else None,
+        metrics=_means(asked.first),
+        metrics_without_repeats=_means(asked.second) if len(asked.second) else None,
         fit_seconds=fit_seconds,
-        query_us=_microseconds(took),
-        query_us_without_repeats=_microseconds(took_again) if took_again else None,
+        query_us=microseconds(asked.took_s),
+        query_us_without_repeats=microseconds(asked.took_again_s) if asked.took_again_s else None,
+        lists=asked.first,
     )
 
 
-def _microseconds(took: list[float]) -> dict[str, float]:
+def _means(lists: Lists) -> dict[str, float]:
+    if not len(lists):
+        raise EmptyInputError("there is no query to measure")
+    return {name: float(values.mean()) for name, values in accuracy(lists).items()}
+
+
+def microseconds(took: list[float]) -> dict[str, float]:
+    """p50 and p99 of some durations in seconds."""
     return {
         name: float(np.percentile(took, share) * 1e6) for name, share in (("p50", 50), ("p99", 99))
     }
-
-
-def _judge(found: Candidates, relevant: Int32Array, removed: Int32Array) -> dict[str, float]:
-    rows = found.rows
-    if len(removed):
-        rows = rows[~np.isin(rows, removed)]
-    known = relevant[relevant >= 0]
-    return list_metrics(hits_of(rows[:K], known), len(relevant), k=K)
 
 
 def evaluate(task: Task, recipe: Recipe, *, seed: int, clock: Clock) -> Report:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from recommender.engine.methods.inputs import Query, Training
-from recommender.engine.types import NO_ROW, Int32Array, Int64Array
+from recommender.engine.types import NO_ROW, Float32Array, Int32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Task:
         Right answers, at least one each; ``-1`` stands for an item that training never saw, which
         can't be found but counts as relevant.
     objective : tuple of str
-        The metrics whose sum a tuning maximises.
+        The metrics whose sum a tuning maximises; a name that begins with ``rmse`` it minimises.
     second_table : {"none", "misses", "dropped"}
         How the table without repeats treats answers that were in the history: there is no such
         table, they count as misses, or they are no answers.
@@ -36,16 +36,16 @@ class Task:
     relevant: list[Int32Array]
     objective: tuple[str, ...]
     second_table: str = "none"
+    ratings: list[tuple[Int32Array, Float32Array]] = field(default_factory=list)
 
     def subset(self, positions: Int64Array) -> Task:
         """The same task with some of the queries."""
-        return Task(
-            self.protocol,
-            self.training,
-            [self.queries[i] for i in positions.tolist()],
-            [self.relevant[i] for i in positions.tolist()],
-            self.objective,
-            self.second_table,
+        chosen = positions.tolist()
+        return replace(
+            self,
+            queries=[self.queries[i] for i in chosen],
+            relevant=[self.relevant[i] for i in chosen],
+            ratings=[self.ratings[i] for i in chosen] if self.ratings else [],
         )
 
 

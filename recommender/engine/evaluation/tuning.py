@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
 
-from recommender.engine.evaluation.runner import Clock, Recipe, Recommend, blend_of, measure
+from recommender.engine.evaluation.asking import Clock, Recommend
+from recommender.engine.evaluation.halving import choose
+from recommender.engine.evaluation.runner import Recipe, blend_of, measure
 from recommender.engine.evaluation.splits import sample_positions
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.methods.base import Value
-from recommender.engine.methods.inputs import Query, Training
+from recommender.engine.methods.inputs import Query
 from recommender.engine.methods.registry import METHODS
 from recommender.engine.types import Candidates
 
@@ -30,8 +31,8 @@ def tune(
 ) -> Recipe:
     """Choose what the recipe leaves open, on a task made of the training part alone.
 
-    From its default each parameter climbs its grid as long as that helps, one after the other and
-    source by source; then the weights of a blend. What the budget does not reach keeps its default.
+    Source by source by `halving.choose`, then the weights of a blend. What the budget does not
+    reach keeps its default.
 
     Parameters
     ----------
@@ -52,8 +53,16 @@ def tune(
     share = budget_seconds / (len(recipe.weights) + (len(recipe.weights) > 1))
     for name in recipe.weights:
         until = min(clock() + share, deadline)
-        best = _tune_source(sample, recipe, name, seed=seed, clock=clock, deadline=until)
-        chosen |= {f"{name}.{parameter}": value for parameter, value in best.items()}
+        best = choose(
+            validation,
+            METHODS[name],
+            fixed=recipe.named_for(name),
+            seed=seed,
+            clock=clock,
+            budget_s=until - clock(),
+            max_queries=max_queries,
+        )
+        chosen |= {f"{name}.{parameter}": v for parameter, v in best.parameters.items()}
     tuned = Recipe(recipe.weights, {**recipe.parameters, **chosen})
     if None in recipe.weights.values() and budget_seconds > 0:
         for name in recipe.weights:
@@ -62,50 +71,6 @@ def tune(
             )
         return _tune_weights(sample, tuned, fitted, clock=clock, deadline=deadline)
     return tuned
-
-
-def _tune_source(
-    task: Task, recipe: Recipe, name: str, *, seed: int, clock: Clock, deadline: float
-) -> dict[str, Value]:
-    source = METHODS[name]
-    current = recipe.parameters_of(name)
-    scores: dict[str, float] = {}
-
-    def score(parameters: dict[str, Value]) -> float:
-        key = json.dumps(parameters, sort_keys=True)
-        if key not in scores:
-            model = source.fit(task.training, parameters, seed)
-            scores[key] = _objective(task, model.recommend, clock)
-        return scores[key]
-
-    for parameter, values in source.grid.items():
-        named = parameter in recipe.parameters or f"{name}.{parameter}" in recipe.parameters
-        if named or not _matters(parameter, task.training):
-            continue
-        # The grids are ordered and quality has one peak in most parameters, so climb.
-        start = list(values).index(current[parameter]) if current[parameter] in values else 0
-        for path in (values[start + 1 :], values[:start][::-1]):
-            for value in path:
-                if clock() >= deadline:
-                    return current
-                trial = {**current, parameter: value}
-                # A tie keeps what was there: the default is the more common case.
-                if score(trial) <= score(current):
-                    break
-                current = trial
-    return current
-
-
-def _matters(parameter: str, training: Training) -> bool:
-    """Whether a parameter can make a difference with such data."""
-    if parameter.startswith("weight_"):
-        return parameter.removeprefix("weight_") in training.shoppers and len(training.shoppers) > 1
-    if parameter == "count_exponent":
-        return any(bool((m.data != 1).any()) for m in training.shoppers.values())
-    if parameter == "recency_half_life_days":
-        sessions = training.sessions
-        return sessions is not None and int(np.ptp(sessions.times_s)) > 10 * len(sessions)
-    return True
 
 
 def _tune_weights(
@@ -152,5 +117,5 @@ def _remembered(source: Recommend) -> Recommend:
 
 
 def _objective(task: Task, recommend: Recommend, clock: Clock) -> float:
-    report = measure(task, recommend, clock=clock)
-    return sum(report.metrics[name] for name in task.objective)
+    metrics = measure(task, recommend, clock=clock).metrics
+    return sum(metrics[name] for name in task.objective)

@@ -109,6 +109,7 @@ class Family(StrEnum):
     PROPENSITY = "propensity"
     GRAPH = "graph"
     NEURAL = "neural"
+    FUSION = "fusion"
 
 
 class Need(StrEnum):

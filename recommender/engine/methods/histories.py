@@ -54,6 +54,8 @@ def group_matrix(training: Training) -> Matrix:
         return training.baskets
     if training.sessions is not None:
         return session_matrix(training)
+    if not training.shoppers:
+        raise InvalidInputError("there are no baskets, sessions or shoppers to learn from")
     return shopper_matrix(training, {})
 
 

@@ -128,5 +128,5 @@ class Query:
 
     @property
     def repeats_allowed(self) -> bool:
-        """Whether an item of the history may be an answer."""
-        return len(self.removed) < len(self.rows)
+        """Whether a known item of the history may be an answer."""
+        return len(self.removed) < int((self.rows >= 0).sum())

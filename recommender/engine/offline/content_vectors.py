@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from gensim.models import Word2Vec
 from scipy.sparse import csr_matrix
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from recommender.engine.errors import EmptyInputError, InvalidInputError
-from recommender.engine.offline.item_similarity import fit_item_similarity
-from recommender.engine.types import Float32Array, Neighbours
+from recommender.engine.types import Float32Array
 
 TOKENS_TO_TRAIN_ON = 2_500_000
 """Tokens times epochs above which training stops being worth the time: about 7 s on one core."""
@@ -155,45 +153,6 @@ def fit_content_vectors(
     common = _first_component(means)
     model = ContentModel(model.vocabulary, model.word_vectors, model.idf, common)
     return model, _unit(_without(means, common))
-
-
-def fit_tfidf_neighbours(
-    token_lists: Sequence[Sequence[str]], *, k: int = 30, max_share: float = 0.1
-) -> Neighbours:
-    """The plain baseline: cosine of TF-IDF vectors.
-
-    Parameters
-    ----------
-    token_lists : sequence of n_items token lists
-    k : int
-    max_share : float in 0..1
-        Words in more than this share of the products (and more than 50 of them) don't count: they
-        say little and would compare everything with everything.
-
-    Returns
-    -------
-    Neighbours
-
-    Examples
-    --------
-    >>> fit_tfidf_neighbours([["red", "tea"], ["green", "tea"], ["nail"]], k=1).indices.tolist()
-    [[1], [0], [-1]]
-    """
-    n_items = len(token_lists)
-    if not any(token_lists):
-        return Neighbours.empty(n_items, k)
-    vectorizer = TfidfVectorizer(
-        analyzer=_as_it_is, max_df=max(int(max_share * n_items), min(50, n_items)), dtype=np.float32
-    )
-    try:
-        products: csr_matrix[np.float32] = vectorizer.fit_transform(token_lists).tocsr()
-    except ValueError:  # every word is too common
-        return Neighbours.empty(n_items, k)
-    return fit_item_similarity(products.T.tocsr(), k=k, damping=0.5)
-
-
-def _as_it_is(tokens: Sequence[str]) -> Sequence[str]:
-    return tokens
 
 
 def _stable_hash(text: str) -> int:

@@ -35,7 +35,8 @@ from recommender.engine.online.kernel import (
 )
 
 RANK_OFFSET = np.float32(20)
-BY_MAX, BY_RANK, BY_SUM, NOT_AT_ALL = range(4)
+RECIPROCAL_OFFSET = np.float32(60)
+BY_MAX, BY_RANK, BY_SUM, NOT_AT_ALL, BY_RECIPROCAL_RANK = range(5)
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -206,9 +207,10 @@ def expand(
 @helper
 def _scale(values: Any, scaling: int, weight: Any) -> None:
     """One source's scores, best first, scaled in place; see `blending.SCALINGS`."""
-    if scaling == BY_RANK:
+    if scaling in (BY_RANK, BY_RECIPROCAL_RANK):
+        offset = RANK_OFFSET if scaling == BY_RANK else RECIPROCAL_OFFSET
         for i in range(len(values)):
-            values[i] = (RANK_OFFSET + np.float32(1)) / (RANK_OFFSET + np.float32(i + 1)) * weight
+            values[i] = (offset + np.float32(1)) / (offset + np.float32(i + 1)) * weight
         return
     divisor = np.float32(1)
     if scaling == BY_MAX:

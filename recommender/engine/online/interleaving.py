@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# The team of an item that neither ranker picked: put in by a rule, or by a fallback.
+# The team of an item that has its place from neither ranker: from a rule, or a fallback.
 NOBODY = -1
 
 

@@ -1,26 +1,46 @@
-"""``manage.py evaluate``: measure a source or a blend on a public protocol, without a database."""
+"""``manage.py evaluate``: measure a source, a blend or all methods on public data, no database."""
 
 from __future__ import annotations
 
 import json
-import lzma
-import resource
-import sys
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from recommender.engine.errors import EngineError
-from recommender.engine.evaluation import formats, protocols
-from recommender.engine.evaluation.runner import Recipe, Report, evaluate, parse_recipe
+from recommender.engine.evaluation.asking import Recommend, accuracy, ask
+from recommender.engine.evaluation.beyond_accuracy import interaction_counts
+from recommender.engine.evaluation.cold_start import SHOPPER_STEPS, cold_start, shortened
+from recommender.engine.evaluation.fairness import fairness
+from recommender.engine.evaluation.intervals import ratio_estimates
+from recommender.engine.evaluation.leaderboard import board_to_document
+from recommender.engine.evaluation.measuring import asking_order
+from recommender.engine.evaluation.runner import (
+    Recipe,
+    Report,
+    fit_recipe,
+    measure,
+    parse_recipe,
+)
+from recommender.engine.evaluation.tables import text_table, written_into
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.evaluation.tuning import tune
-from recommender.engine.methods.base import Value
-from recommender.engine.methods.registry import METHODS
+from recommender.engine.methods.base import Method, Value
+from recommender.engine.methods.registry import METHODS, method_of
+from recommender.management.commands._evaluation_text import cold_start_text, fairness_text
+from recommender.management.competition import compete
+from recommender.management.protocol_files import (
+    FILES,
+    DataSet,
+    data_sets_of,
+    tasks_of,
+    validation_of,
+)
+from recommender.stores.process_memory import peak_mb
 
 DEFAULT_SOURCES = {
     "next-click": "next_click",
@@ -28,28 +48,24 @@ DEFAULT_SOURCES = {
     "basket-completion": "bought_together",
     "next-purchases": "buy_again,for_you,bestsellers",
     "multi-behaviour": "for_you",
+    "ratings": "for_you",
 }
-NEEDED = {
-    "next-click": ("train", "test"),
-    "top-n": ("train", "test"),
-    "basket-completion": ("orders",),
-    "next-purchases": ("orders",),
-    "multi-behaviour": ("purchases", "test"),
-}
-XZ_MAGIC = b"\xfd7zXZ\x00"
-Parsed = TypeVar("Parsed")
+COLD_QUERIES = 1000
 
 
 class Command(BaseCommand):
     """Reads files, fits, asks, and prints a table or one JSON object."""
 
-    help = "Measure a source on a public evaluation protocol; files may be plain or .xz."
+    help = (
+        "Measure a source on a public evaluation protocol, or with --all every method on it, or "
+        "with --data on all data sets in a folder; files may be plain or .xz."
+    )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--protocol", required=True, choices=sorted(DEFAULT_SOURCES))
+        parser.add_argument("--protocol", choices=sorted(DEFAULT_SOURCES))
         parser.add_argument("--source", help=f"one of {', '.join(METHODS)}, or a=0.6,b=0.4, or a,b")
-        for name in ("train", "test", "orders", "views", "carts", "purchases"):
+        for name in FILES:
             parser.add_argument(f"--{name}", type=Path, metavar="FILE")
         parser.add_argument(
             "--parameter", action="append", default=[], metavar="KEY=VALUE", dest="parameters"
@@ -68,104 +84,115 @@ class Command(BaseCommand):
             help="time for choosing parameters on a cut of the training part; 0 takes the defaults",
         )
         parser.add_argument("--json", action="store_true", dest="as_json")
+        parser.add_argument(
+            "--cold-start", action="store_true", help="accuracy where little is known, too"
+        )
+        parser.add_argument(
+            "--fairness", action="store_true", help="exposure of brands and new products, too"
+        )
+        everything = parser.add_argument_group("all methods")
+        everything.add_argument("--all", action="store_true", dest="everything")
+        everything.add_argument("--methods", help="only these, by key, with commas between them")
+        everything.add_argument(
+            "--data", type=Path, metavar="DIR", help="every data set in a folder, see the docs"
+        )
+        everything.add_argument("--minutes", type=float, default=30.0, help="for everything")
+        everything.add_argument(
+            "--write", type=Path, metavar="FILE", help="the generated parts of docs/algorithms.md"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        protocol: str = options["protocol"]
-        source: str = options["source"] or DEFAULT_SOURCES[protocol]
-        seed: int = options["seed"]
-        missing = [name for name in NEEDED[protocol] if options[name] is None]
-        if protocol == "next-click" and options["test_share"] is not None and "test" in missing:
-            missing.remove("test")
-        if missing:
-            raise CommandError(f"{protocol} needs --{' and --'.join(missing)}.")
         try:
-            recipe = parse_recipe(source, dict(map(_parameter, options["parameters"])))
-            task, validation = _tasks(protocol, options, seed)
-            if options["tune_seconds"] > 0:
-                recipe = _tuned(validation, recipe, seed, options["tune_seconds"])
-            report = evaluate(task, recipe, seed=seed, clock=time.perf_counter)
+            if options["everything"]:
+                self._all(options)
+            else:
+                self._one(options)
         except EngineError as error:
             raise CommandError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+
+    def _all(self, options: dict[str, Any]) -> None:
+        if options["cold_start"] or options["fairness"]:
+            raise CommandError("--cold-start and --fairness are about one --source, not --all.")
+        methods = _methods(options["methods"])
+        if options["data"] is not None:
+            data_sets = data_sets_of(options["data"])
+            if options["protocol"] is not None:
+                data_sets = [one for one in data_sets if one.protocol == options["protocol"]]
+        else:
+            data_sets = [_data_set(options)]
+        boards = compete(
+            data_sets,
+            methods,
+            minutes=options["minutes"],
+            seed=options["seed"],
+            tune=options["tune_seconds"] > 0,
+            say=self.stderr.write,
+        )
+        if options["write"] is not None:
+            _write(options["write"], boards)
+        if options["as_json"]:
+            self.stdout.write(
+                json.dumps({"leaderboards": [board_to_document(board) for board in boards]})
+            )
+        else:
+            self.stdout.write("\n\n".join(text_table(board) for board in boards))
+
+    def _one(self, options: dict[str, Any]) -> None:
+        data = _data_set(options)
+        protocol, seed = data.protocol, options["seed"]
+        source: str = options["source"] or DEFAULT_SOURCES[protocol]
+        recipe = parse_recipe(source, dict(map(_parameter, options["parameters"])))
+        task, make_validation = tasks_of(data, seed=seed)
+        validation = validation_of(make_validation) if options["tune_seconds"] > 0 else None
+        if validation is not None:
+            recipe = tune(
+                validation,
+                recipe,
+                seed=seed,
+                clock=time.perf_counter,
+                budget_seconds=options["tune_seconds"],
+            )
+        started = time.perf_counter()
+        recommend = fit_recipe(recipe, task.training, seed=seed)
+        fit_s = time.perf_counter() - started
+        report = measure(task, recommend, clock=time.perf_counter, fit_seconds=fit_s)
         result = _result(protocol, source, recipe, report)
+        if options["cold_start"]:
+            result["cold_start"] = _cold_start(task, recommend, report, seed)
+        if options["fairness"]:
+            result["fairness"] = _fairness(task, report, seed)
         self.stdout.write(json.dumps(result) if options["as_json"] else _table(result))
 
 
-def _tuned(validation: Callable[[], Task], recipe: Recipe, seed: int, seconds: float) -> Recipe:
-    """The recipe with chosen parameters; as it was if the training part is too small to be cut."""
-    try:
-        task = validation()
-    except EngineError:
-        return recipe
-    return tune(task, recipe, seed=seed, clock=time.perf_counter, budget_seconds=seconds)
+def _methods(keys: str | None) -> list[Method]:
+    if keys is None:
+        return list(METHODS.values())
+    return [method_of(key.strip()) for key in keys.split(",") if key.strip()]
 
 
-def _tasks(protocol: str, options: dict[str, Any], seed: int) -> tuple[Task, Callable[[], Task]]:
-    """The task of the test, and how to make that of a validation."""
-    if protocol == "next-click":
-        log = _read(options["train"], formats.parse_sessions)
-        if options["test"] is None:
-            log, queries = protocols.split_sessions(log, share=options["test_share"])
-        else:
-            queries = _read(options["test"], formats.parse_next_item_queries)
-        return (
-            protocols.next_click_task(log, queries),
-            lambda: protocols.next_click_validation(log),
-        )
-    if protocol == "top-n":
-        train = _read(options["train"], formats.parse_user_items)
-        test = _read(options["test"], formats.parse_user_items)
-        return (
-            protocols.top_n_task(train, test),
-            lambda: protocols.top_n_validation(train, seed=seed),
-        )
-    if protocol == "multi-behaviour":
-        names = {"purchase": "purchases", "add_to_cart": "carts", "view_item": "views"}
-        kinds = {
-            kind: _read(options[name], formats.parse_user_items)
-            for kind, name in names.items()
-            if options[name] is not None
-        }
-        test = _read(options["test"], formats.parse_user_items)
-        return (
-            protocols.multi_behaviour_task(kinds, test),
-            lambda: protocols.multi_behaviour_validation(kinds, seed=seed),
-        )
-    lines = _read(options["orders"], formats.parse_orders)
-    if protocol == "basket-completion":
-        return (
-            protocols.basket_completion_task(lines, seed=seed),
-            lambda: protocols.basket_completion_task(
-                protocols.before_cut(lines, with_customer=False), seed=seed
-            ),
-        )
-    return (
-        protocols.next_purchases_task(lines),
-        lambda: protocols.next_purchases_task(protocols.before_cut(lines, with_customer=True)),
+def _data_set(options: dict[str, Any]) -> DataSet:
+    """The protocol and the files that were named."""
+    protocol = options["protocol"]
+    if protocol is None:
+        raise CommandError("Name a --protocol, or with --all a folder of --data.")
+    files = {name: options[name] for name in FILES if options[name] is not None}
+    data = DataSet(
+        next((path.name.split(".")[0] for path in files.values()), protocol),
+        protocol,
+        files,
+        options["test_share"],
     )
+    if missing := data.missing():
+        raise CommandError(f"{protocol} needs --{' and --'.join(missing)}.")
+    return data
 
 
-def _read(path: Path, parse: Callable[[Iterator[str]], Parsed]) -> Parsed:
-    """Parse a file, or say in one sentence why not."""
+def _write(path: Path, boards: list[Any]) -> None:
     try:
-        with _opened(path) as lines:
-            return parse(iter(lines))
-    except EngineError as error:
-        raise CommandError(f"{path}: {error}.") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is not a text file in UTF-8.") from error
-    except (lzma.LZMAError, EOFError) as error:
-        raise CommandError(f"{path} is not a complete .xz file.") from error
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(written_into(text, boards, list(METHODS.values())), encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"{path} can't be read: {error.strerror}.") from error
-
-
-def _opened(path: Path) -> IO[str]:
-    """The lines of a plain file, or of an .xz file whatever it is called."""
-    with path.open("rb") as start:
-        packed = start.read(len(XZ_MAGIC)) == XZ_MAGIC
-    if packed or path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        raise CommandError(f"{path} can't be written: {error.strerror}.") from error
 
 
 def _parameter(text: str) -> tuple[str, Value]:
@@ -179,6 +206,38 @@ def _parameter(text: str) -> tuple[str, Value]:
     if isinstance(parsed, list | dict):
         raise CommandError(f"--parameter {name} must be a single value, not {value}.")
     return name.strip(), parsed
+
+
+def _cold_start(task: Task, recommend: Recommend, report: Report, seed: int) -> dict[str, Any]:
+    """Few events against many, and the same shoppers with less known of them."""
+    assert report.lists is not None
+    found = cold_start(task, report.lists, interaction_counts(task.training), seed=seed)
+    sample = task.subset(asking_order(len(task.queries), seed=seed)[:COLD_QUERIES])
+    same: list[dict[str, Any]] = []
+    for at_most in SHOPPER_STEPS:
+        asked = ask(
+            shortened(sample, at_most, seed=seed),
+            recommend,
+            clock=time.perf_counter,
+            second_table=False,
+        )
+        metrics = accuracy(asked.first)
+        wanted = {name: metrics[name] for name in ("hr@20", "recall@20", "ndcg@20", "mrr@20")}
+        estimates = ratio_estimates(wanted, seed=seed)
+        same.append(
+            {"at_most": at_most, "metrics": {name: asdict(e) for name, e in estimates.items()}}
+        )
+    return {
+        "shoppers": [{"label": group.label, **asdict(group)} for group in found.shoppers],
+        "products": [{"label": group.label, **asdict(group)} for group in found.products],
+        "same_shoppers": same,
+    }
+
+
+def _fairness(task: Task, report: Report, seed: int) -> list[dict[str, Any]]:
+    assert report.lists is not None
+    counts = interaction_counts(task.training)
+    return [asdict(found) for found in fairness(task, report.lists, counts, seed=seed)]
 
 
 def _result(protocol: str, source: str, recipe: Recipe, report: Report) -> dict[str, Any]:
@@ -196,9 +255,7 @@ def _result(protocol: str, source: str, recipe: Recipe, report: Report) -> dict[
     }
     if report.query_us_without_repeats is not None:
         result["query_us_without_repeats"] = _rounded_us(report.query_us_without_repeats)
-    # Linux counts kilobytes, macOS bytes.
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    result["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+    result["peak_mb"] = round(peak_mb(), 1)
     return result
 
 
@@ -227,4 +284,8 @@ def _table(result: dict[str, Any]) -> str:
         cost,
         "parameters: " + ", ".join(f"{k}={v}" for k, v in result["parameters"].items()),
     ]
+    if "cold_start" in result:
+        lines += ["", cold_start_text(result["cold_start"])]
+    if "fairness" in result:
+        lines += ["", fairness_text(result["fairness"])]
     return "\n".join(lines)

@@ -12,7 +12,8 @@ from recommender.engine.offline.content_neighbours import (
     fit_content_neighbours,
     nearest,
 )
-from recommender.engine.offline.content_vectors import fit_content_vectors, fit_tfidf_neighbours
+from recommender.engine.offline.content_vectors import fit_content_vectors
+from recommender.engine.offline.content_words import fit_word_neighbours
 from recommender.engine.offline.popularity import category_leaders, decayed_counts, rising_scores
 from recommender.engine.offline.repeat import constant_repeat, fit_repeat
 from recommender.engine.offline.shopper_history import build_shopper_history
@@ -87,9 +88,9 @@ def test_a_catalog_without_words_is_refused() -> None:
 
 
 def test_the_baseline_finds_shared_rare_words() -> None:
-    found = fit_tfidf_neighbours([["a", "x"], ["b", "x"], ["b", "y"], ["y", "b"], []], k=1)
+    found = fit_word_neighbours([["a", "x"], ["b", "x"], ["b", "y"], ["y", "b"], []], k=1)
     assert found.indices.tolist() == [[1], [0], [3], [2], [-1]]
-    assert fit_tfidf_neighbours([[], []], k=1).indices.tolist() == [[-1], [-1]]
+    assert fit_word_neighbours([[], []], k=1).indices.tolist() == [[-1], [-1]]
 
 
 @settings(deadline=None)

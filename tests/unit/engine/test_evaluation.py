@@ -33,6 +33,7 @@ def test_the_metrics_of_a_list_worked_by_hand() -> None:
             "mrr@4": 1 / 2,
             "recall@4": 2 / 3,
             "precision@4": 2 / 4,
+            "f1@4": 2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3),
             "ndcg@4": (1 / log2(3) + 1 / log2(5)) / (1 + 1 / log2(3) + 1 / log2(4)),
             "map@4": (1 / 2 + 2 / 4) / 3,
         }
