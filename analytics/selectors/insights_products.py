@@ -116,7 +116,7 @@ class CatalogReach:
 
 
 def catalog_reach(*, store: Store, period: Period) -> CatalogReach:
-    """Of the catalog as it is now. Four queries."""
+    """Of the catalog as it is now. Three queries."""
     counts = product_totals(store=store, period=period).n_shown
     counts = counts[counts > 0]
     n_catalog = max(n_showable(store=store), len(counts))
@@ -140,7 +140,7 @@ GROUP BY product_id
 
 
 def top_products(*, store: Store, period: Period, limit: int) -> list[ProductFigures]:
-    """Those that brought most revenue from recommendations, then those clicked most. Five queries."""
+    """Those that brought most revenue from recommendations, then those clicked most. Four queries."""
     totals = product_totals(store=store, period=period)
     with connection.cursor() as cursor:
         cursor.execute(_SOLD, [store.pk, period.first, period.last])
@@ -237,7 +237,7 @@ class UnseenPage:
 def unseen_page(
     *, store: Store, period: Period, today: date, wanted: UnseenFilter, number: int
 ) -> UnseenPage:
-    """In all, by category and by age; and those of a page. Five queries, the catalog read once."""
+    """In all, by category and by age; and those of a page. Four queries, the catalog read once."""
     with connection.cursor() as cursor:
         cursor.execute(
             _GROUPS,

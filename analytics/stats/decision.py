@@ -213,7 +213,9 @@ def _missing(comparison: Comparison, days: float, rule: Rule) -> NotEnoughData |
         words = f"{converted} of {rule.min_conversions} conversions in one arm"
         return NotEnoughData(Reason.TOO_FEW_CONVERSIONS, words)
     if days < rule.min_days:
-        return NotEnoughData(Reason.TOO_EARLY, f"{floor(10 * days) / 10:g} of {rule.min_days:g} days")
+        return NotEnoughData(
+            Reason.TOO_EARLY, f"{floor(10 * days) / 10:g} of {rule.min_days:g} days"
+        )
     return None
 
 
