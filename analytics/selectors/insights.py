@@ -202,8 +202,11 @@ def _figures(
             named = zip((_NAMES.get(name, name) for name in columns), row, strict=True)
             found[own, number] = dict(named)
         cursor.execute(
-            f"SELECT {column}, {part}, count(DISTINCT (day, order_key)), sum(revenue_minor)"
-            f" FROM analytics_attributedline {where} GROUP BY 1, 2",
+            # Grouped twice: counting distinct pairs would sort them all.
+            "SELECT own, part, count(*), sum(revenue_minor) FROM ("
+            f"SELECT {column} AS own, {part} AS part, sum(revenue_minor) AS revenue_minor"
+            f" FROM analytics_attributedline {where} GROUP BY 1, 2, day, order_key"
+            ") AS orders GROUP BY 1, 2",
             values,
         )
         for own, number, *row in cursor.fetchall():

@@ -131,10 +131,13 @@ def concentration(counts: npt.NDArray[np.int64], n_catalog: int) -> float:
 
 
 _SOLD = """
-SELECT product_id, count(DISTINCT (day, order_key)), sum(quantity)::bigint,
-  sum(revenue_minor)::bigint
-FROM analytics_attributedline
-WHERE store_id = %s AND day BETWEEN %s AND %s
+SELECT product_id, count(*), sum(quantity)::bigint, sum(revenue_minor)::bigint
+FROM (
+  SELECT product_id, sum(quantity) AS quantity, sum(revenue_minor) AS revenue_minor
+  FROM analytics_attributedline
+  WHERE store_id = %s AND day BETWEEN %s AND %s
+  GROUP BY product_id, day, order_key
+) AS orders
 GROUP BY product_id
 """
 
