@@ -24,6 +24,7 @@ NAMES = (
     "steering",
     "experiments",
     "insights",
+    "lab",
     "soak",
 )
 RESULTS = Path(__file__).with_name("results")

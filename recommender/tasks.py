@@ -7,11 +7,15 @@ from django.utils import timezone
 
 from recommender.models import Run
 from recommender.services.campaign_guard import campaigns_guard
+from recommender.services.lab import lab_hand_over, labs_forgotten
+from recommender.services.lab_running import lab_take
 from recommender.services.training.execution import run_take
 from recommender.services.training.increments import increments_learn
 from recommender.services.training.runs import run_hand_over
 from recommender.services.training.schedule import runs_due
 
+# The longest comparison that can be asked for, and a fit that doesn't end in its time.
+LAB_LIMIT_S = 2 * 3600
 # An increment that hangs is killed; the next one starts from the same place.
 INCREMENT_LIMIT_S = 120
 
@@ -24,17 +28,34 @@ def train_family(run_id: int) -> None:
         run_hand_over(run=following)
 
 
+@shared_task(name="recommender.tasks.compare_methods", time_limit=LAB_LIMIT_S)
+def compare_methods(run_id: int) -> None:
+    """Make a comparison of the Lab, and give the turn on. Delivered twice, it is made once."""
+    following = lab_take(run_id=run_id)
+    if following is not None:
+        run_hand_over(run=following)
+
+
 @shared_task(name="recommender.tasks.train_due")
 def train_due() -> None:
-    """Queue what the schedule says, and hand queued runs to the workers."""
+    """Queue what the schedule says, and hand queued runs and comparisons to the workers."""
     for run in runs_due():
         run_hand_over(run=run)
+    for comparison in labs_forgotten():
+        lab_hand_over(run=comparison)
 
 
 @shared_task(name="recommender.tasks.learn_increments", time_limit=INCREMENT_LIMIT_S)
 def learn_increments() -> None:
     """Add new events to what serves."""
     for run in increments_learn(families=(Run.Family.POPULARITY, Run.Family.SESSIONS)).rebuilds:
+        run_hand_over(run=run)
+
+
+@shared_task(name="recommender.tasks.learn_blends", time_limit=INCREMENT_LIMIT_S)
+def learn_blends() -> None:
+    """Let what was clicked lately change the weights of learned blends."""
+    for run in increments_learn(families=(Run.Family.BLEND,)).rebuilds:
         run_hand_over(run=run)
 
 

@@ -42,6 +42,7 @@ from recommender.models import (
     EventWeights,
     ExclusionGroup,
     Experiment,
+    LabRun,
     Placement,
     Rule,
     Segment,
@@ -156,6 +157,8 @@ class World:
     paused: Placement
     asking: ProductImport
     tests: Tests
+    lab: LabRun
+    comparing: LabRun
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, role: str) -> Client:
@@ -271,6 +274,16 @@ def furnished(store: Store) -> World:
             state=ProductImport.State.ASKING,
         ),
         tests=_tests(store, placement, shop.placement, version),
+        lab=LabRun.objects.create(
+            store=store, state=LabRun.State.DONE, settings=LAB, document=LAB_DOCUMENT
+        ),
+        # Can be cancelled, and is no reason not to start another one: its process has died.
+        comparing=LabRun.objects.create(
+            store=store,
+            state=LabRun.State.RUNNING,
+            settings=LAB,
+            heartbeat_at=now - timedelta(hours=1),
+        ),
     )
 
 
@@ -304,6 +317,28 @@ RULE: dict[str, Any] = {
     "condition": {},
 }
 SEGMENT: dict[str, Any] = {"type": "new", "days": 1}
+LAB: dict[str, Any] = {"protocol": "next-purchases", "methods": [], "minutes": 1, "seed": 1}
+LAB_DOCUMENT: dict[str, Any] = {
+    "board": {
+        "rows": [
+            {
+                "key": "bestsellers",
+                "title": "Popularity, decayed",
+                "family": "popularity",
+                "source": "bestsellers",
+                "parameters": {},
+                "metrics": {"recall@20": {"value": 0.5, "low": 0.4, "high": 0.6}},
+                "metrics_without_repeats": {},
+                "fit_s": 0.1,
+                "peak_mb": 1.0,
+                "query_us": {"p50": 9.0, "p99": 20.0},
+                "missing": None,
+                "n_queries": 9,
+                "tried": 0,
+            }
+        ]
+    }
+}
 
 # What these say is the same in all stores: with them there is nothing of another to ask for.
 SHARED = frozenset({"store", "recipe", "kind", "dimension", "table", "source"})
@@ -318,6 +353,8 @@ VALUES: dict[str | tuple[str, str], Callable[[World], object]] = {
         for address in ("v1-shopper", "v1-shopper-export")
     },
     "run_id": lambda world: world.shop.held.pk,
+    "lab_id": lambda world: world.lab.pk,
+    ("console-lab-cancel", "lab_id"): lambda world: world.comparing.pk,
     "key_id": lambda world: world.key.pk,
     "member_id": lambda world: world.second.pk,
     "invitation_id": lambda world: world.invitation.pk,

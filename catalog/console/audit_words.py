@@ -16,6 +16,8 @@ NOTHING = "–"
 ACTION_WORDS: dict[str, str] = {
     "catalog.import": "Catalog: imported",
     "configuration.import": "Configuration: imported",
+    "content_weights.restore": "What makes products similar: left to Vitrine",
+    "content_weights.save": "What makes products similar: saved",
     "event_weights.save": "Event weights: saved",
     "exclusion_group.create": "Exclusion group: made",
     "exclusion_group.delete": "Exclusion group: deleted",
@@ -47,6 +49,9 @@ ACTION_WORDS: dict[str, str] = {
     "invitation.revoke": "Invitation: revoked",
     "key.create": "Key: made",
     "key.revoke": "Key: revoked",
+    "lab.cancel": "Lab: comparison cancelled",
+    "lab.choose": "Lab: method chosen to serve",
+    "lab.start": "Lab: comparison asked for",
     "member.join": "Member: joined",
     "member.remove": "Member: removed",
     "member.role": "Member: role changed",

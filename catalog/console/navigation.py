@@ -106,7 +106,8 @@ _SECTIONS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         ),
     ),
     ("Events", "eye", "console-events", ()),
-    ("Models", "model", "console-models", ("console-run", "console-weights")),
+    ("Models", "model", "console-models", ("console-run", "console-weights", "console-similarity")),
+    ("Lab", "spark", "console-lab", ("console-lab-run", "console-lab-start")),
     (
         "Shoppers",
         "person",

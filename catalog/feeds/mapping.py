@@ -77,6 +77,9 @@ FIELDS: tuple[Field, ...] = (
     Field("published_at", "On sale since", "date as in 2026-01-31",
           ("published_at", "availability_date", "created_at", "date_added", "release_date",
            "launch_date", "date_created", "上架时间", "发布时间", "上架日期")),
+    Field("vector", "Own vector", "numbers of a picture or text model, for what is like what",
+          ("vector", "embedding", "embeddings", "image_vector", "image_embedding", "text_vector",
+           "text_embedding", "feature_vector", "向量", "特征向量")),
 )  # fmt: skip
 FIELD_NAMES = tuple(field.name for field in FIELDS)
 _BY_NAME = {field.name: field for field in FIELDS}

@@ -37,6 +37,7 @@ _SYNONYMS = (
     (_PREORDER, "preorder"),
     (_BACKORDER, "backorder"),
 )
+_NO_VECTOR = "numbers with spaces between them, or a JSON list such as [0.1, -2]"
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([ ',.\u00a0\u202f’])[0-9]{3})(?:\1[0-9]{3})*")
 
@@ -98,6 +99,8 @@ def _refusal(
     field = member.partition(".")[0].partition("[")[0]
     column = mapping.get(member) or mapping.get(field, "")
     label = field_label(field) if field else "The row"
+    if field == "vector" and "Expected" in message:
+        message = _NO_VECTOR
     value = row.values.get(column, "") if column else ""
     return problem(
         row.line, f"{label}: {message}.", column=column, value=value, external_id=external_id
@@ -231,6 +234,23 @@ def _time(value: Any, _: str) -> Any:
     return value.partition("/")[0].strip() if isinstance(value, str) and "T" in value else value
 
 
+def _vector(value: Any, _: str) -> Any:
+    """Numbers: a list of JSON, one written as text, or text with spaces between them.
+
+    Commas don't part them: nobody could tell them from decimal ones.
+    """
+    if isinstance(value, list):
+        value = " ".join(value) if all(isinstance(part, str) for part in value) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        if value.lstrip().startswith("["):
+            return msgspec.json.decode(value, type=list[float])
+        return [float(part) for part in value.split()]
+    except (ValueError, msgspec.DecodeError):
+        return value
+
+
 _READ: dict[str, Callable[[Any, str], Any]] = {
     "id": _id,
     "price": price_text,
@@ -242,4 +262,5 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "category": _category,
     "tags": _tags,
     "published_at": _time,
+    "vector": _vector,
 }

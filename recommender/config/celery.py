@@ -67,6 +67,11 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 4},
         },
+        "blend weights": {
+            "task": "recommender.tasks.learn_blends",
+            "schedule": 300.0,
+            "options": {"expires": 290},
+        },
         "campaign guard": {
             "task": "recommender.tasks.guard_campaigns",
             "schedule": 180.0,

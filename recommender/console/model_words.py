@@ -30,6 +30,8 @@ FAMILY_WORDS: dict[str, str] = {
     Run.Family.POPULARITY: "What sells, and what is taking off. Serves where nothing is known of the shopper.",
     Run.Family.PROFILES: "What each shopper likes, and buys again. Serves home pages.",
     Run.Family.SESSIONS: "What is looked at next. Follows each shopper from click to click.",
+    Run.Family.BLEND: "How much each source counts. Serves strategies with a learned blend.",
+    Run.Family.CHOSEN_METHOD: "The method that was chosen in the Lab. Serves strategies of “The Lab's choice”.",
 }
 
 
@@ -80,6 +82,17 @@ _MEASURES: dict[str, tuple[str, str, bool]] = {
         "The last product of each of the latest sessions was hidden; in this share it was among 20 guesses.",
         True,
     ),
+    "blend_hit_rate_at_10": (
+        "Wanted products found, as learned",
+        "Later page views were asked again; in this share something that was wanted was among ten.",
+        True,
+    ),
+    "equal_blend_hit_rate_at_10": (
+        "With equal weights",
+        "The same with every source counting alike.",
+        True,
+    ),
+    "n_test_queries": ("Questions tested", "How many questions this was measured on.", False),
     "n_test_sessions": ("Sessions tested", "How many sessions this was measured on.", False),
     "n_test_orders": ("Orders tested", "How many orders this was measured on.", False),
     "n_test_lines": ("Order lines tested", "How many order lines this was measured on.", False),
@@ -196,6 +209,7 @@ _ADDED = {
     Run.Family.POPULARITY: "added every minute",
     Run.Family.SESSIONS: "added every 3 minutes, half an hour after a session's last click",
     Run.Family.CONTENT: "added within seconds",
+    Run.Family.BLEND: "clicks are added every 20 minutes, where enough came in",
 }
 
 
@@ -276,4 +290,5 @@ def counts_of(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{value:,}" if isinstance(value, int) else str(value),
         )
         for name, value in counts.items()
+        if not isinstance(value, list | dict)
     ]

@@ -10,7 +10,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.console.access import EDITORS, ConsoleRequest, can_edit, member_page
+from recommender.console.blend_words import learned_words
 from recommender.console.strategy_form import (
+    BLENDS,
     CATEGORIES,
     PREFERENCES,
     PRICE_BANDS,
@@ -128,6 +130,7 @@ def strategy_page(request: ConsoleRequest, key: str) -> HttpResponse:
         "strategy": strategy,
         "latest": versions[0],
         "words": _words(versions[0]),
+        "learned": learned_words(request.store, _document(versions[0])),
         "versions": _version_rows(versions, placements),
         "placements": placements,
         "n_behind": sum(each.strategy_version_id != versions[0].pk for each in placements),
@@ -254,6 +257,7 @@ def _editor(
         "others": others,
         "unreadable": unreadable,
         "placements": [(each, each.slug in chosen) for each in placements],
+        "blends": BLENDS,
         "categories": CATEGORIES,
         "price_bands": PRICE_BANDS,
         "preferences": PREFERENCES,

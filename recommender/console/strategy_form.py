@@ -37,6 +37,11 @@ PRICE_BANDS = {
     "up": "Up-sell: dearer by up to so much",
     "down": "Cheaper by up to so much",
 }
+BLENDS = {
+    "weights": "By their shares: scores are added up",
+    "reciprocal_rank": "By their shares and places: scores don't count",
+    "learned": "Automatic: as your shoppers' choices teach",
+}
 PREFERENCES = {
     "none": "None",
     "fresh": "New products first",
@@ -57,6 +62,7 @@ _EDITOR_ORDER = (
     "new_arrivals",
     "on_sale",
     "handpicked",
+    "chosen",
 )
 assert set(_EDITOR_ORDER) == set(SOURCE_NAMES)
 
@@ -137,6 +143,7 @@ def strategy_document_from_form(post: QueryDict) -> dict[str, Any]:
         "exploration": _share(post, "exploration", wrong, highest=MAX_EXPLORATION),
         "minimum_relevance": _share(post, "minimum_relevance", wrong),
         "handpicked": product_ids_from(post.get("handpicked", "")),
+        "blend": _choice(post, "blend", BLENDS, wrong),
     }
     band = document["price_band"]
     if band["kind"] in ("same", "down") and (band["percent"] or 0) > 100:
@@ -173,6 +180,7 @@ def form_of_document(document: StrategyDocument) -> StrategyForm:
         "exploration": _text(document.exploration * 100),
         "minimum_relevance": _text(document.minimum_relevance * 100),
         "handpicked": "\n".join(document.handpicked),
+        "blend": document.blend,
         **{
             f"exclude_{name}": "on"
             for name in ("in_cart", "purchased", "viewed")

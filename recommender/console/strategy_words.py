@@ -35,6 +35,7 @@ class StrategyWords:
 
     sources: list[SourceShare]
     diversity: str
+    blend: str
     rules: list[str]
     exclusions: list[str]
     fallback: list[str]
@@ -50,10 +51,19 @@ def strategy_words(document: StrategyDocument) -> StrategyWords:
     return StrategyWords(
         sources=sources,
         diversity=_diversity_words(document.diversity),
+        blend=_BLEND[document.blend],
         rules=_rules(document),
         exclusions=_exclusions(document),
         fallback=[source_label(name) for name in document.fallback],
     )
+
+
+_BLEND = {
+    "weights": "",
+    "reciprocal_rank": "By places alone: the first of each list counts the share of its source, the"
+    " next ones less, whatever their scores.",
+    "learned": "Learned from what shoppers want and click. The shares count until enough is learned.",
+}
 
 
 def _diversity_words(diversity: float) -> str:

@@ -8,6 +8,7 @@ from recommender.console import (
     campaigns,
     configuration,
     events,
+    lab,
     learning,
     models,
     picker,
@@ -16,6 +17,7 @@ from recommender.console import (
     products,
     segments,
     shoppers,
+    similarity,
     strategies,
 )
 
@@ -92,6 +94,13 @@ urlpatterns = [
     path("models/", models.model_list, name="console-models"),
     path("models/weights/", learning.weights_page, name="console-weights"),
     path("models/weights/save/", learning.weights_save, name="console-weights-save"),
+    path("models/similarity/", similarity.similarity_page, name="console-similarity"),
+    path(
+        "models/similarity/look/",
+        similarity.similarity_preview,
+        name="console-similarity-preview",
+    ),
+    path("models/similarity/save/", similarity.similarity_save, name="console-similarity-save"),
     path("models/retrain/", models.retrain, name="console-retrain"),
     path("models/ages/", models.model_ages, name="console-model-ages"),
     path("models/<int:run_id>/", models.run_page, name="console-run"),
@@ -104,6 +113,13 @@ urlpatterns = [
         )
         for decision in models.DECISIONS
     ),
+    path("lab/", lab.lab_page, name="console-lab"),
+    path("lab/start/", lab.lab_start, name="console-lab-start"),
+    path("lab/<int:lab_id>/", lab.lab_run_page, name="console-lab-run"),
+    path("lab/<int:lab_id>/cancel/", lab.lab_stop, name="console-lab-cancel"),
+    path("lab/<int:lab_id>/use/", lab.lab_use_row, name="console-lab-use"),
+    path("lab/<int:lab_id>/table.json", lab.lab_export, {"as_csv": False}, name="console-lab-json"),
+    path("lab/<int:lab_id>/table.csv", lab.lab_export, {"as_csv": True}, name="console-lab-csv"),
     path("shoppers/", shoppers.shopper_list, name="console-shoppers"),
     path("shoppers/<int:shopper_id>/", shoppers.shopper_detail, name="console-shopper"),
     path(

@@ -10,15 +10,17 @@ from recommender.models.experiments import (
     VariantStrategy,
 )
 from recommender.models.impressions import Impression
+from recommender.models.lab import LabChoice, LabRun
 from recommender.models.placements import Placement
 from recommender.models.rules import Rule, Segment
 from recommender.models.runs import Artifact, Run
 from recommender.models.strategies import Strategy, StrategyVersion
-from recommender.models.weights import EventWeights
+from recommender.models.weights import ContentWeights, EventWeights
 
 __all__ = [
     "GOALS",
     "Artifact",
+    "ContentWeights",
     "EventWeights",
     "ExclusionGroup",
     "Experiment",
@@ -26,6 +28,8 @@ __all__ = [
     "ExperimentPlacement",
     "Exposure",
     "Impression",
+    "LabChoice",
+    "LabRun",
     "Metric",
     "Placement",
     "Rule",

@@ -28,6 +28,8 @@ class Run(models.Model):
         POPULARITY = "popularity", "Popularity"
         PROFILES = "profiles", "Shopper profiles"
         SESSIONS = "sessions", "Sessions and next clicks"
+        CHOSEN_METHOD = "chosen_method", "The Lab's choice"
+        BLEND = "blend", "Blend weights"
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"

@@ -1,4 +1,4 @@
-"""What an event says about taste, as the store sees it."""
+"""What an event says about taste, and what makes products similar, as the store sees it."""
 
 from __future__ import annotations
 
@@ -26,3 +26,36 @@ class EventWeights(models.Model):
 
     def __str__(self) -> str:
         return f"Event weights of {self.store}"
+
+
+class ContentWeights(models.Model):
+    """What makes the products of a store similar. Without a row Vitrine decides."""
+
+    store = models.OneToOneField(
+        Store, on_delete=models.CASCADE, primary_key=True, related_name="content_weights"
+    )
+    text = models.PositiveSmallIntegerField()
+    attributes = models.PositiveSmallIntegerField()
+    own_vectors = models.PositiveSmallIntegerField()
+    updated_at = models.DateTimeField(default=timezone.now)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        verbose_name_plural = "content weights"
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(text__lte=100, attributes__lte=100, own_vectors__lte=100),
+                name="content_weights_to_100",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(text__gt=0)
+                | models.Q(attributes__gt=0)
+                | models.Q(own_vectors__gt=0),
+                name="content_weights_count",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Content weights of {self.store}"

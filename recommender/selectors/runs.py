@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from recommender.models import Artifact, Run
 
 ACTIVE = (Run.State.QUEUED, Run.State.RUNNING)
+# Trained only where somebody has asked for them; elsewhere there is nothing to say about them.
+ON_CHOICE = frozenset({Run.Family.CHOSEN_METHOD, Run.Family.BLEND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class FamilyStatus:
 
 
 def family_statuses(*, store_id: int) -> list[FamilyStatus]:
-    """The state of all families. Two queries."""
+    """The state of all families; of those on choice once they were asked for. Two queries."""
     serving = {
         artifact.family: artifact
         for artifact in Artifact.objects.filter(store_id=store_id, serving=True).select_related(
@@ -82,6 +84,7 @@ def family_statuses(*, store_id: int) -> list[FamilyStatus]:
             failed_increment=failed.get(family),
         )
         for family in Run.Family
+        if family not in ON_CHOICE or family in last or family in serving
     ]
 
 

@@ -36,7 +36,10 @@ SESSION_KEY = (
     " ELSE hashtextextended(session_id, 0) & 9223372036854775807 END"
 )
 UPDATED_US = "(extract(epoch FROM updated_at) * 1000000)::int8"
-TEXT_KEY = "hashtextextended(concat_ws(chr(31), title, brand, category_path, attributes::text), 0)"
+TEXT_KEY = (
+    "hashtextextended(concat_ws(chr(31), title, brand, category_path, attributes::text),"
+    " coalesce(hash_array_extended(vector, 0), 0))"
+)
 # One number per line of an event; never 0 in practice (one in 2⁶⁴).
 EVENT_KEY = "uuid_hash_extended(event_id, line)"
 
@@ -48,7 +51,8 @@ class TrainingProducts:
     Attributes
     ----------
     text_keys : int64[n]
-        `TEXT_KEY`: another number if title, brand, category or attributes change.
+        `TEXT_KEY`: another number if title, brand, category, attributes or the shop's own vector
+        change.
     updated_us
         When the newest of them was changed, Unix microseconds; 0 without products.
     catalog_version

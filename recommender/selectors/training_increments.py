@@ -1,4 +1,4 @@
-"""What happened since a watermark: new events, and products whose text is new."""
+"""What happened since a watermark: new events, and products that are described anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from django.db import connection
 
-from catalog.models import Store
 from recommender.engine.types import BoolArray, Int16Array, Int64Array
 from recommender.selectors.training_data import (
     EVENT_KEY,
@@ -165,15 +164,11 @@ def catalog_row_ids(*, store_id: int) -> CatalogRows:
     return CatalogRows(raw["id"].astype(np.int64), raw["hidden"].astype(np.bool_))
 
 
-def store_catalog_version(*, store_id: int) -> int | None:
-    """The number that every change of a product raises; None if the store is gone. One query."""
-    return Store.objects.filter(pk=store_id).values_list("catalog_version", flat=True).first()
-
-
 def product_texts_changed(
     *, store_id: int, since_us: int, known_ids: Int64Array, known_keys: Int64Array
 ) -> tuple[list[int], int]:
-    """Products whose text differs from what is known, ascending, and the newest change seen.
+    """Products whose text or own vector differs from what is known, ascending, and the newest
+    change seen.
 
     One query: the texts themselves stay in the database. Changes are looked at again from
     `PRODUCT_OVERLAP_S` before the newest that was seen, because transactions commit late.

@@ -195,6 +195,9 @@ def _worse_than(trained: Trained, serving: Artifact | None) -> str:
     """Why the new one should not serve unseen; empty if it may."""
     if serving is None:
         return ""
+    if serving.run.parameters.get("weights") != trained.parameters.get("weights"):
+        # A member wants something else, and has looked at what comes of it.
+        return ""
     before = serving.run.quality.get(trained.headline)
     after = trained.quality.get(trained.headline)
     if before is None or after is None or after >= before * (1.0 - CLEARLY_WORSE):

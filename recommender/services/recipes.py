@@ -34,6 +34,29 @@ def _sources(**weights: float) -> tuple[SourceWeight, ...]:
 
 _Page = Placement.PageType
 
+
+def _automatic(page: Placement.PageType, title: str, **weights: float) -> Recipe:
+    """Sources that suit a page, and how much each counts is learned. The weights are a beginning."""
+    return Recipe(
+        f"automatic-{page.value}",
+        f"{page.label}: automatic",
+        title,
+        page,
+        10,
+        4,
+        "How much each source counts is learned from what your shoppers want and click, night by"
+        " night. A twentieth of the places is left to chance, so that it goes on learning.",
+        StrategyDocument(
+            sources=_sources(**weights),
+            diversity=0.2,
+            category="same" if page == _Page.CATEGORY else "any",
+            fallback=("trending", "bestsellers"),
+            exploration=0.05,
+            blend="learned",
+        ),
+    )
+
+
 # What a new store gets.
 RECIPES = (
     Recipe(
@@ -278,6 +301,37 @@ MORE_RECIPES = (
             exploration=0.2,
             fallback=("trending", "bestsellers"),
         ),
+    ),
+    *(
+        _automatic(page, title, **sources)
+        for page, title, sources in (
+            (
+                _Page.HOME,
+                "Picked for you",
+                {"for_you": 0.3, "next_click": 0.3, "buy_again": 0.2, "trending": 0.2},
+            ),
+            (
+                _Page.CATEGORY,
+                "Top in this category",
+                {"bestsellers": 0.4, "trending": 0.2, "for_you": 0.2, "next_click": 0.2},
+            ),
+            (
+                _Page.SEARCH,
+                "You might like these instead",
+                {"for_you": 0.4, "next_click": 0.3, "bestsellers": 0.3},
+            ),
+            (
+                _Page.PRODUCT,
+                "Shoppers also liked",
+                {"next_click": 0.4, "also_viewed": 0.2, "bought_together": 0.2}
+                | {"similar_content": 0.2},
+            ),
+            (
+                _Page.CART,
+                "Goes well with your cart",
+                {"bought_together": 0.5, "buy_again": 0.2, "for_you": 0.2, "next_click": 0.1},
+            ),
+        )
     ),
 )
 

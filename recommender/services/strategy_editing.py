@@ -14,7 +14,7 @@ from django.utils.text import slugify
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
 from recommender.models import Placement, Strategy, StrategyVersion
-from recommender.services.strategies import settings_touch, strategy_version_create
+from recommender.services.strategies import settings_touch, store_lock, strategy_version_create
 from recommender.serving.strategy import InvalidStrategyError, strategy_parse
 from recommender.serving.strategy_changes import strategy_changes
 
@@ -103,6 +103,7 @@ def strategy_edit(
     """
     parsed = strategy_parse(document)
     with transaction.atomic():
+        store_lock(strategy.store_id)
         Strategy.objects.select_for_update().get(pk=strategy.pk)
         latest = strategy.versions.order_by("-number").select_related("author").first()
         if latest is not None and latest.number != base_number:
@@ -132,6 +133,7 @@ def strategy_restore(
     The old version stays what it was, and the way back from here is the same.
     """
     with transaction.atomic():
+        store_lock(strategy.store_id)
         Strategy.objects.select_for_update().get(pk=strategy.pk)
         old = strategy.versions.get(number=number)
         latest = strategy.versions.order_by("-number").first()
@@ -157,6 +159,7 @@ def strategy_rename(
     if not 1 <= len(name) <= 120:
         raise StrategyRefused({"name": "A name of up to 120 letters."})
     with transaction.atomic():
+        store_lock(strategy.store_id)
         others = Strategy.objects.filter(store_id=strategy.store_id).exclude(pk=strategy.pk)
         if others.filter(name__iexact=name).exists():
             raise StrategyRefused({"name": "There is another strategy of this name."})

@@ -9,12 +9,12 @@ the pipeline.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from recommender.engine.online.blending import Blended, blend
+from recommender.engine.online.blending import Blended
 from recommender.engine.types import BoolArray, Candidates, Int32Array, Int64Array
 from recommender.serving.context import Context
 from recommender.serving.sources import SOURCES
@@ -270,16 +270,22 @@ def _ranks(parts: Sequence[tuple[str, float, Candidates]], row: int) -> dict[str
     return ranks
 
 
-def explain_blend(trace: Trace, context: Context, blended: Blended, *, limit: int) -> None:
+def explain_blend(
+    trace: Trace,
+    context: Context,
+    blended: Blended,
+    *,
+    limit: int,
+    again: Callable[[int], Blended],
+) -> None:
     """Write down which products were found but stand behind the `limit` that are looked at.
 
-    Blends once more without a limit: only for somebody who asks.
+    Blends once more without a limit (`again`): only for somebody who asks.
     """
-    trace.step(Step.BLEND, candidates=len(blended))
     asked = [each for each in context.request.why_not if each not in trace.dropped]
     if not asked or len(blended) < limit:
         return
-    everything = blend(blended.parts, allowed=context.allowed, limit=1_000_000)
+    everything = again(1_000_000)
     place_of = {row: place for place, row in enumerate(everything.rows.tolist(), start=1)}
     for each in asked:
         place = place_of.get(context.snapshot.row_of_external.get(each, -1))

@@ -22,6 +22,7 @@ from recommender.engine.types import (
     RepeatModel,
     SessionIndex,
 )
+from recommender.serving.blends import BlendsModel, blends_bind
 from recommender.serving.recent import Recent
 from recommender.serving.snapshot import CatalogSnapshot
 
@@ -139,6 +140,14 @@ class SessionsModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ChosenModel:
+    """Partners of every product, of the method that a member chose in the Lab."""
+
+    rows: RowMap
+    neighbours: Neighbours
+
+
+@dataclass(frozen=True, slots=True)
 class ShopperHistory:
     """One shopper's past in rows of the profiles model.
 
@@ -215,6 +224,8 @@ class ServingModels:
     popularity: PopularityModel | None = None
     profiles: ProfilesModel | None = None
     sessions: SessionsModel | None = None
+    chosen_method: ChosenModel | None = None
+    blend: BlendsModel | None = None
 
 
 def bind_models(
@@ -287,6 +298,13 @@ def _sessions(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> SessionsMo
     )
 
 
+def _chosen_method(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ChosenModel:
+    return ChosenModel(
+        rows=RowMap.between(artifact["item_ids"], snapshot),
+        neighbours=Neighbours(artifact["neighbour_rows"], artifact["neighbour_scores"]),
+    )
+
+
 def _profiles(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ProfilesModel:
     return ProfilesModel(
         rows=RowMap.between(artifact["item_ids"], snapshot),
@@ -312,4 +330,6 @@ _BIND = {
     "popularity": _popularity,
     "profiles": _profiles,
     "sessions": _sessions,
+    "chosen_method": _chosen_method,
+    "blend": blends_bind,
 }

@@ -7,12 +7,12 @@
  4. eligibility, rules, category and price band,
     what the page shows already                       `page_context`, `Context.allowed`
  5. candidates from each source                       `_found_answer`
- 6. blend                                             `engine.online.blending`
+ 6. blend: by weights, by places, or as learned       `serving.blend_step`
  7. minimum relevance, preference, boost and bury     `serving.strategy_steps`, `rule_steps`
  8. diversity and caps, places given to chance        `serving.strategy_steps`
  9. pins and reserved places                          `serving.rule_steps`
-    where two strategies are interleaved, 4 to 9
-    for each, and then one list of both              `_drafted`
+    where two strategies are interleaved, 4 to 8
+    for each, then one list of both, then 9          `_drafted`
 10. minimum count: fallback chain or nothing, then an
     honest empty answer with a reason code            `serving.filling`
 11. cards, signed id, impression                      `recommender.services.recommend`
@@ -20,16 +20,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter_ns
 from typing import NamedTuple
 
 import numpy as np
 
-from recommender.engine.online.blending import Blended, blend
+from recommender.engine.online.blending import Blended
 from recommender.engine.online.eligibility import without_rows
 from recommender.engine.online.interleaving import NOBODY, team_draft
 from recommender.selectors.serving_settings import PlacementSettings
+from recommender.serving.blend_step import blend_explained, sources_blended
 from recommender.serving.context import Context
 from recommender.serving.explanation import (
     Chosen,
@@ -47,6 +49,7 @@ from recommender.serving.request import MAX_LIMIT, Recommendation, Recommendatio
 from recommender.serving.rule_steps import (
     rules_key,
     rules_place,
+    rules_placed,
     rules_pool,
     rules_scale,
 )
@@ -177,11 +180,14 @@ def _answer(
         if trace is not None:
             explain_unanswered(trace, request.why_not, REASON_WORDS[reason])
         return _Answer([], reason)
+    is_alone = choice.interleaved is None
 
     def found_by(strategy: ServingStrategy) -> tuple[Context, list[Chosen], Reason]:
         context = page_context(runtime, settings, strategy, request, state, shown, now_s, trace)
         context.seed = seed
-        return context, *_strategy_answer(runtime, context, strategy, n_wanted, trace)
+        return context, *_strategy_answer(
+            runtime, context, strategy, n_wanted, trace, placed=is_alone
+        )
 
     context, chosen, reason = found_by(strategy)
     if choice.interleaved is None:
@@ -208,16 +214,33 @@ def _drafted(
     n_wanted: int,
     trace: Trace | None,
 ) -> tuple[list[Chosen], dict[int, int]]:
-    """One list of two strategies, and which of them picked each row. Rules keep their places."""
+    """One list of two strategies, and which of them picked each row: none what has its place by a
+    rule, so that neither gets the clicks of that place."""
     lists = (first, second)
-    rows_of_both = [[entry.row for entry in chosen] for chosen in lists]
-    coins = np.random.default_rng((context.seed, _COINS))
-    picks = team_draft(*rows_of_both, n_wanted=n_wanted, random=coins)
-    chosen = [lists[pick.team][pick.position] for pick in picks]
-    team_of = {entry.row: pick.team for entry, pick in zip(chosen, picks, strict=True)}
+    random = (context.seed, _COINS)
+    drafted, team_of = _turns(lists, n_wanted, np.random.default_rng(random))
+    placed = rules_placed(context, drafted, n_wanted)
+    if placed:
+        # They take turns for the other places alone: what a rule took from one of them would leave
+        # the other with more.
+        free = [[entry for entry in entries if entry.row not in placed] for entries in lists]
+        n_free = n_wanted - len(placed)
+        drafted, team_of = _turns(free, n_free, np.random.default_rng(random))
+        found = {entry.row: entry for entry in (*second, *first) if entry.row in placed}
+        drafted = [*found.values(), *drafted]
     if trace is not None:
-        explain_draft(trace, context, {*rows_of_both[0], *rows_of_both[1]}, team_of)
-    return rules_place(context, chosen, None, (), n_wanted, trace), team_of
+        rows_of_both = {entry.row for entries in lists for entry in entries}
+        explain_draft(trace, context, rows_of_both, team_of)
+    return rules_place(context, drafted, None, (), n_wanted, trace), team_of
+
+
+def _turns(
+    lists: Sequence[Sequence[Chosen]], n_wanted: int, random: np.random.Generator
+) -> tuple[list[Chosen], dict[int, int]]:
+    first, second = ([entry.row for entry in entries] for entries in lists)
+    picks = team_draft(first, second, n_wanted=n_wanted, random=random)
+    chosen = [lists[pick.team][pick.position] for pick in picks]
+    return chosen, {entry.row: pick.team for entry, pick in zip(chosen, picks, strict=True)}
 
 
 def _completed(
@@ -255,32 +278,41 @@ def _strategy_answer(
     strategy: ServingStrategy,
     n_wanted: int,
     trace: Trace | None,
+    *,
+    placed: bool,
 ) -> tuple[list[Chosen], Reason]:
     """Steps 5 to 9: what strategy and rules find, in the order to show, and why it may be short.
 
+    Without step 9 unless it is to be `placed`.
     What only depends on the products in view is the same for everybody, and popular products are
     looked at often. Whoever may not see a product of the answer gets one of their own.
     """
     if not (strategy.contextual and context.page_rows) or trace is not None:
-        return _found_answer(context, strategy, n_wanted, trace)
+        return _found_answer(context, strategy, n_wanted, trace, placed=placed)
 
     def make() -> ContextualAnswer:
         mask = without_rows(context.snapshot.eligible, context.page_rows)
         for_everybody = replace(context, eligible=mask)
-        found, why_short = _found_answer(for_everybody, strategy, n_wanted, None)
+        found, why_short = _found_answer(for_everybody, strategy, n_wanted, None, placed=placed)
         entries = tuple((each.row, each.score, each.source, each.because) for each in found)
         return entries, why_short
 
-    key = (strategy.version_id, n_wanted, context.category, rules_key(context), *context.page_rows)
+    rules = rules_key(context), placed
+    key = (strategy.version_id, n_wanted, context.category, *rules, *context.page_rows)
     entries, reason = runtime.contextual.get(key, make)
     may_be_shown = context.eligible.item
     if all(may_be_shown(entry[0]) for entry in entries):
         return [Chosen(*entry, None) for entry in entries], reason
-    return _found_answer(context, strategy, n_wanted, None)
+    return _found_answer(context, strategy, n_wanted, None, placed=placed)
 
 
 def _found_answer(
-    context: Context, strategy: ServingStrategy, n_wanted: int, trace: Trace | None
+    context: Context,
+    strategy: ServingStrategy,
+    n_wanted: int,
+    trace: Trace | None,
+    *,
+    placed: bool,
 ) -> tuple[list[Chosen], Reason]:
     found = [SOURCES[name].find(context) for name in strategy.names]
     if trace is not None:
@@ -298,14 +330,20 @@ def _found_answer(
     if trace is not None:
         price_band_explained(context, found, trace)
     pool = rules_pool(context, POOL)
-    blended = blend(parts, allowed=context.allowed, limit=pool)
+
+    def blended_to(limit: int) -> Blended:
+        return sources_blended(context, strategy, parts, limit=limit)
+
+    blended = blended_to(pool)
     if trace is not None:
         explain_candidates(trace, context, parts)
-        explain_blend(trace, context, blended, limit=pool)
+        blend_explained(trace, context, strategy, len(blended))
+        explain_blend(trace, context, blended, limit=pool, again=blended_to)
     adjusted = strategy_adjust(context, strategy.document, blended, trace)
     steered = rules_scale(context, adjusted, trace)
     chosen = _chosen(context, strategy, steered, n_wanted, trace)
-    chosen = rules_place(context, chosen, steered, strategy.names, n_wanted, trace)
+    if placed:
+        chosen = rules_place(context, chosen, steered, strategy.names, n_wanted, trace)
     return chosen, _why_short(found, blended)
 
 

@@ -22,7 +22,7 @@ from recommender.engine.online.profiles import buy_again as due_again
 from recommender.engine.online.session_neighbours import (
     session_neighbours as neighbours_of_session,
 )
-from recommender.engine.types import Candidates, Int32Array, Neighbours
+from recommender.engine.types import Candidates, Float32Array, Int32Array, Neighbours
 from recommender.serving.context import Context
 from recommender.serving.models import Chart, RowMap, no_reasons
 from recommender.serving.snapshot import CATEGORY_SEPARATOR
@@ -34,6 +34,10 @@ DEMAND_EXPONENT = 0.1
 # Of the weight of a history with a session: enough for a click to move the next page, not so much
 # that a year of orders is forgotten. Measured in docs/engine.md.
 SESSION_SHARE = 0.3
+# Of the Lab's choice: what the session and the past weigh beside a product in view, and how many
+# products of the past are looked at.
+CHOSEN_SESSION, CHOSEN_DECAY = 0.5, 0.8
+CHOSEN_PAST, CHOSEN_HISTORY = 0.25, 20
 # Candidates per source: enough that exclusions and caps leave a full answer.
 POOL = 100
 
@@ -253,6 +257,42 @@ def recently_viewed(context: Context) -> Found:
     return Found(recent_views(views, limit=POOL))
 
 
+def chosen(context: Context) -> Found:
+    """From what is in view first, then from the rest of the session, then from the past."""
+    model = context.models.chosen_method
+    if model is None:
+        return Found(NOTHING, Reason.NOT_TRAINED)
+    rows, weights = _chosen_seeds(context)
+    if not rows:
+        return Found(NOTHING, _no_session(context))
+    # What was bought before may be the answer: see `for_you`. What is in view isn't eligible.
+    found = expand_neighbours(
+        model.neighbours,
+        model.rows.from_snapshot.take(rows),
+        weights,
+        limit=POOL,
+        exclude_seeds=False,
+    )
+    return Found(_in_snapshot(context, model.rows, found))
+
+
+def _chosen_seeds(context: Context) -> tuple[list[int], Float32Array]:
+    """Products that partners are looked up of, each once, with its weight."""
+    seeds, seed_weights = context.seeds()
+    weights = dict(zip(seeds, seed_weights.tolist(), strict=True))
+    for age, row in enumerate(reversed(context.session_rows())):
+        weights.setdefault(row, CHOSEN_SESSION * CHOSEN_DECAY**age)
+    past, profiles = context.history, context.models.profiles
+    if past is not None and profiles is not None and len(past.rows):
+        best = np.argsort(-past.weights, kind="stable")[:CHOSEN_HISTORY]
+        most = max(float(past.weights[best[0]]), 1e-9)
+        rows = profiles.rows.to_snapshot.take(past.rows[best]).tolist()
+        for row, weight in zip(rows, past.weights[best].tolist(), strict=True):
+            if row >= 0 and weight > 0:
+                weights.setdefault(row, CHOSEN_PAST * weight / most)
+    return list(weights), np.fromiter(weights.values(), np.float32, len(weights))
+
+
 def _neighbours_of_seeds(context: Context, rows: RowMap, neighbours: Neighbours) -> Found:
     seeds, weights = context.seeds()
     if not seeds:
@@ -360,5 +400,13 @@ SOURCES: dict[str, Source] = {
             recently_viewed,
         ),
         Source("handpicked", "Handpicked", "What do you say?", "", False, handpicked),
+        Source(
+            "chosen",
+            "The Lab's choice",
+            "What does the method that you chose in the Lab say?",
+            "Goes with",
+            False,
+            chosen,
+        ),
     )
 }

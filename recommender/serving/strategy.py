@@ -22,11 +22,12 @@ SOURCE_NAMES = (
     "on_sale",
     "recently_viewed",
     "handpicked",
+    "chosen",
 )
 # Those that start from the products in view and know nothing of the shopper.
 CONTEXTUAL_SOURCES = frozenset({"bought_together", "also_viewed", "similar_content"})
 # Those that start from what the last training knows of the shopper.
-HISTORY_SOURCES = frozenset({"for_you", "buy_again"})
+HISTORY_SOURCES = frozenset({"for_you", "buy_again", "chosen"})
 FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals", "on_sale")
 # More than this would be a shop window that nobody keeps up by hand.
 MAX_HANDPICKED = 100
@@ -100,9 +101,13 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Candidates that score less than this share of the best one are left out.
     handpicked
         The shop's ids of the products that the source of this name shows, the first first.
+    blend
+        How the sources become one list. "weights" adds up scaled scores by weight, "reciprocal_rank"
+        adds up by place alone, "learned" orders as shoppers' choices taught; until it has learned
+        something it does as "weights".
     """
 
-    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=13)]
+    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=14)]
     diversity: Share = 0.2
     max_per_brand: Cap | None = None
     max_per_category: Cap | None = None
@@ -114,11 +119,19 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exploration: Annotated[float, msgspec.Meta(ge=0.0, le=MAX_EXPLORATION)] = 0.0
     minimum_relevance: Share = 0.0
     handpicked: Annotated[tuple[ProductId, ...], msgspec.Meta(max_length=MAX_HANDPICKED)] = ()
+    blend: Literal["weights", "reciprocal_rank", "learned"] = "weights"
 
 
 # Fields that documents didn't have from the start. While they say nothing they are no part of the
 # digest, so that a document has the digest that it was stored with.
-_LATER_FIELDS = ("price_band", "prefer", "exploration", "minimum_relevance", "handpicked")
+_LATER_FIELDS = (
+    "price_band",
+    "prefer",
+    "exploration",
+    "minimum_relevance",
+    "handpicked",
+    "blend",
+)
 _PLAIN = StrategyDocument(sources=(SourceWeight("bestsellers", 1.0),))
 
 
@@ -128,12 +141,14 @@ class ServingStrategy:
     Attributes
     ----------
     names, weights
-        The sources, in the document's order.
+        The sources, in the document's order; where the blend is learned each once, in the order of
+        `SOURCE_NAMES`: by these names the learned weights are found.
     needs_history
-        Whether anything in it looks at what the shopper did before this session.
+        Whether anything in it looks at what the shopper did before this session. A learned blend
+        does.
     contextual
         Whether its answer follows from what is in view and the models alone, so that it is the same
-        for everybody: no other sources, no prices, no dates, no chance.
+        for everybody: no other sources, no prices, no dates, no chance, nothing learned of persons.
     needs_events
         Whether anything looks at the recent events when products are in view.
     """
@@ -163,17 +178,32 @@ class ServingStrategy:
         self.document = document
         self.names = [entry.source for entry in document.sources]
         self.weights = [entry.weight for entry in document.sources]
+        learned = document.blend == "learned"
+        if learned:
+            weights = weights_by_source(document)
+            self.names, self.weights = list(weights), list(weights.values())
         from_view = CONTEXTUAL_SOURCES.issuperset(self.names)
         self.contextual = (
             from_view
             and document.price_band.kind == "none"
             and document.prefer.kind == "none"
             and not document.exploration
+            and not learned
         )
         asked = {*self.names, *document.fallback}
         exclude_by = document.exclude
-        self.needs_events = exclude_by.viewed or exclude_by.purchased or not from_view
-        self.needs_history = exclude_by.purchased or not asked.isdisjoint(HISTORY_SOURCES)
+        self.needs_events = exclude_by.viewed or exclude_by.purchased or not from_view or learned
+        self.needs_history = (
+            exclude_by.purchased or not asked.isdisjoint(HISTORY_SOURCES) or learned
+        )
+
+
+def weights_by_source(document: StrategyDocument) -> dict[str, float]:
+    """Each source once with the sum of its weights, in the order of `SOURCE_NAMES`."""
+    sums: dict[str, float] = {}
+    for entry in sorted(document.sources, key=lambda entry: SOURCE_NAMES.index(entry.source)):
+        sums[entry.source] = sums.get(entry.source, 0.0) + entry.weight
+    return sums
 
 
 def strategy_parse(document: Mapping[str, Any]) -> StrategyDocument:

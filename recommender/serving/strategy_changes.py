@@ -10,6 +10,11 @@ _CATEGORY = {
     "same": "only the category in view",
     "other": "other categories than those in view",
 }
+BLEND_WORDS = {
+    "weights": "by weights",
+    "reciprocal_rank": "by places",
+    "learned": "learned",
+}
 _EXCLUSIONS = (
     ("in_cart", "what is in the cart"),
     ("purchased", "what the shopper bought before"),
@@ -25,6 +30,7 @@ def strategy_changes(before: StrategyDocument, after: StrategyDocument) -> list[
     """
     changes = [
         *_sources(before, after),
+        *_value("Blend", BLEND_WORDS[before.blend], BLEND_WORDS[after.blend]),
         *_value("Diversity", _percent(before.diversity), _percent(after.diversity)),
         *_value("At most of one brand", _cap(before.max_per_brand), _cap(after.max_per_brand)),
         *_value(

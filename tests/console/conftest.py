@@ -68,6 +68,7 @@ class Shop:
             f"{base}/models/{self.held.pk}/",
             f"{base}/models/{self.active.pk}/",
             f"{base}/models/weights/",
+            f"{base}/lab/",
             f"{base}/shoppers/",
             f"{base}/shoppers/{self.shoppers[0].pk}/",
             f"{base}/settings/",

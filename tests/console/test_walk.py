@@ -52,7 +52,11 @@ EVERYBODY = frozenset(Member.Role)
 WRITERS: dict[str, frozenset[Any]] = {
     "console-events-replay": EDITORS,
     "console-weights-save": EDITORS,
+    "console-similarity-save": EDITORS,
     "console-retrain": EDITORS,
+    "console-lab-start": EDITORS,
+    "console-lab-cancel": EDITORS,
+    "console-lab-use": EDITORS,
     "console-run-confirm": EDITORS,
     "console-run-discard": EDITORS,
     "console-shopper-link": EDITORS,

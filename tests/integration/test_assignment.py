@@ -19,6 +19,7 @@ from recommender.models import (
     Exposure,
     Impression,
     Placement,
+    Rule,
     Segment,
     StrategyVersion,
     Variant,
@@ -519,6 +520,63 @@ def test_the_fallback_fills_what_both_leave_and_is_on_neither_team(
     assert {*answer.teams[:3]} <= {0, 1}
     assert answer.teams[3:] == [-1] * 5
     assert answer.fallback == "new_arrivals"
+
+
+def rule(store: Store, action: dict[str, Any], target: dict[str, Any] | None = None) -> None:
+    Rule.objects.create(
+        store=store,
+        name=action["type"],
+        document={"action": action, "target": target or {}, "condition": {}},
+    )
+    settings_touch(store_id=store.pk)
+
+
+@pytest.mark.parametrize("found_by", [(), (0,), (1,), (0, 1)])
+def test_what_a_rule_pins_is_on_neither_team_and_costs_neither_a_place(
+    store: Store, home: Placement, shelf: list[str], found_by: tuple[int, ...]
+) -> None:
+    pinned = shelf[23]
+    lists = [shelf[:11], shelf[11:22]]
+    for team in found_by:
+        lists[team].insert(1, pinned)
+    make_experiment(store, [home], [showing(home, each) for each in lists], kind=KINDS.INTERLEAVING)
+    rule(store, {"type": "pin", "product_ids": [pinned], "position": 3})
+    n_more = Counter[int]()
+    for shopper in SHOPPERS:
+        answer = ask(store, home.slug, shopper)
+        names, teams = names_shown(store, answer), answer.teams
+        assert teams is not None
+        assert len(names) == home.n_products
+        assert [names.index(pinned), teams.index(-1), teams.count(-1)] == [2, 2, 1]
+        n_more[teams.count(0) - teams.count(1)] += 1
+    if home.n_products % 2:
+        assert set(n_more) == {0}
+    else:
+        # One place is left over: the coin gives it to either.
+        assert set(n_more) == {-1, 1}
+        assert min(n_more.values()) > 15
+
+
+def test_what_a_reserved_slot_moves_up_is_on_neither_team_and_costs_neither_a_place(
+    store: Store, home: Placement, shelf: list[str]
+) -> None:
+    lists = [shelf[:12], shelf[12:]]
+    make_experiment(store, [home], [showing(home, each) for each in lists], kind=KINDS.INTERLEAVING)
+    # Only the first strategy has what the slot is for.
+    slot = {"type": "reserve", "slots": 1, "position": 1}
+    rule(store, slot, {"product_ids": shelf[1:3]})
+    n_more = Counter[int]()
+    for shopper in SHOPPERS:
+        answer = ask(store, home.slug, shopper)
+        assert answer.teams is not None
+        assert names_shown(store, answer)[0] == shelf[1]
+        assert [answer.teams.index(-1), answer.teams.count(-1)] == [0, 1]
+        n_more[answer.teams.count(0) - answer.teams.count(1)] += 1
+    if home.n_products % 2:
+        assert set(n_more) == {0}
+    else:
+        assert set(n_more) == {-1, 1}
+        assert min(n_more.values()) > 15
 
 
 def test_two_strategies_of_which_one_shows_nothing_are_not_interleaved(

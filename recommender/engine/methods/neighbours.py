@@ -256,7 +256,6 @@ def _user_knn_method(key: str, measure: Measure, name: str) -> Method:
         },
         because="",
         otherwise="liked by shoppers like you",
-        source="similar_shoppers" if measure is Measure.COSINE else None,
     )
 
 

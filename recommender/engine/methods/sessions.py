@@ -299,7 +299,6 @@ METHODS = (
         },
         because="often looked at after",
         otherwise="",
-        cheap=True,
         incremental=True,
     ),
 )

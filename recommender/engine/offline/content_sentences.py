@@ -19,7 +19,7 @@ def embed_sentences(texts: Sequence[str]) -> Float32Array:
     It has read a lot of English: it knows that a mug is a cup, which a catalog alone may never say.
     Of other languages it knows pieces of words, and of Chinese so little that the neighbours of a
     title are no better than luck; `content_words` is the better choice there. Runs on one thread,
-    so that it gives the same numbers again; costs about 4 ms a title and 0.6 GB.
+    so that it gives the same numbers again; costs about 4 ms a title.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from catalog.models import Store
 from recommender.config.env import PROJECT_DIR
 from recommender.config.progress import Progress
 from recommender.models import Run
-from recommender.services.training.execution import FAMILIES, run_execute
+from recommender.services.training.execution import FAMILIES, ON_CHOICE, run_execute
 from recommender.services.training.increments import INCREMENTS, increments_learn
 from recommender.services.training.runs import RunActive, run_hand_over, run_request
 from recommender.services.training.trained import TrainingData
@@ -33,8 +33,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--family",
             action="append",
-            choices=sorted(FAMILIES),
-            help="may be given several times; without it all families are trained",
+            choices=sorted((*FAMILIES, *ON_CHOICE)),
+            help="may be given several times; without it all families that every store has",
         )
         parser.add_argument(
             "--increment",

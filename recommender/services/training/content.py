@@ -1,29 +1,44 @@
-"""Content embeddings: what is like what, by what is written about it."""
+"""Content embeddings: what is like what, by what is written about it and the shop's own vectors."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from recommender.artifacts.reader import LoadedArtifact
 from recommender.engine.id_map import IdMap
 from recommender.engine.offline.content_neighbours import (
     extend_content_neighbours,
     fit_content_neighbours,
-    nearest,
 )
-from recommender.engine.offline.content_vectors import ContentModel, fit_content_vectors
+from recommender.engine.offline.content_vectors import fit_content_vectors
 from recommender.engine.offline.text import product_tokens
-from recommender.engine.types import Float32Array, Neighbours
-from recommender.selectors.training_data import TrainingProducts, training_products
-from recommender.selectors.training_increments import (
-    product_texts_changed,
-    store_catalog_version,
+from recommender.engine.types import Neighbours
+from recommender.models import Artifact, Run
+from recommender.selectors.content_weights import (
+    changed_us,
+    content_versions,
+    content_weights_row,
+    weights_automatic,
+    weights_of,
 )
+from recommender.selectors.training_data import TrainingProducts, training_products
+from recommender.selectors.training_increments import product_texts_changed
 from recommender.services.training.base import Base, Looked, NeedsRebuild
+from recommender.services.training.content_parts import (
+    SPACE_ARRAYS,
+    WORD_ARRAYS,
+    ContentParts,
+    as_known,
+    own_part,
+    own_vectors_embedded,
+    parts_of_artifact,
+    space_as_arrays,
+    space_from_arrays,
+    texts_embedded,
+    words_as_arrays,
+    words_from_arrays,
+)
 from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
 
 NEIGHBOURS = 40
@@ -35,14 +50,15 @@ MAX_CHANGED = 2_000
 
 
 def train_content(data: TrainingData, report: Report) -> Trained:
-    """Learn from titles, brands, categories and attributes; needs no event.
+    """Learn from titles, brands, categories, attributes and the shop's own vectors; needs no event.
 
     Raises
     ------
     NotEnoughData
-        Fewer than `MIN_PRODUCTS` products with a text.
+        Fewer than `MIN_PRODUCTS` products with a text, or with anything that counts.
     """
     report("Reading texts", 0.05)
+    chosen = content_weights_row(store_id=data.store_id)
     tokens = product_texts(data.products)
     n_with_text = sum(1 for each in tokens if each)
     if n_with_text < MIN_PRODUCTS:
@@ -50,7 +66,22 @@ def train_content(data: TrainingData, report: Report) -> Trained:
             f"Similar products need {MIN_PRODUCTS} products with a text; there are {n_with_text}."
         )
     report("Word vectors", 0.15)
-    words, vectors = fit_content_vectors(tokens, dimensions=DIMENSIONS, seed=data.store_id)
+    words, text = fit_content_vectors(tokens, dimensions=DIMENSIONS, seed=data.store_id)
+    report("Own vectors", 0.45)
+    own = own_part(store_id=data.store_id, ids=data.products.ids, dimensions=DIMENSIONS)
+    parts = ContentParts(text, words.embed(product_facts(data.products)), own.vectors)
+    weights = (
+        weights_of(chosen)
+        if chosen is not None
+        else weights_automatic(n_products=len(tokens), n_own=own.n_products)
+    )
+    vectors = parts.fused(weights)
+    n_described = int(np.any(vectors, axis=1).sum())
+    if n_described < MIN_PRODUCTS:
+        raise NotEnoughData(
+            f"Similar products need {MIN_PRODUCTS} products with something that counts for their"
+            f" similarity; there are {n_described}. Give more weight to their text."
+        )
     report("Neighbours", 0.5)
     # One of each variation: two cards that read the same tell a shopper nothing.
     neighbours = fit_content_neighbours(
@@ -63,46 +94,57 @@ def train_content(data: TrainingData, report: Report) -> Trained:
             "neighbour_rows": neighbours.indices,
             "neighbour_scores": neighbours.scores,
         },
-        parameters={"dimensions": DIMENSIONS, "neighbours": NEIGHBOURS},
+        parameters={"dimensions": DIMENSIONS, "neighbours": NEIGHBOURS, "weights": dict(weights)},
         counts={
             "products": len(tokens),
             "products_with_text": n_with_text,
+            "products_with_own_vector": own.n_products,
+            "own_vectors_left_out": own.n_left_out,
             "products_with_neighbours": int((neighbours.indices[:, 0] >= 0).sum()),
         },
         quality=_quality(data, neighbours),
         headline="same_category_at_10",
         as_of_s=data.now_s,
         state={
-            **_words_as_arrays(words),
+            **words_as_arrays(words),
+            **space_as_arrays(own.space),
+            **parts.arrays(),
             "text_keys": data.products.text_keys,
             "priority": data.sold,
         },
         marks={
             "catalog_version": data.products.catalog_version,
             "updated_us": data.products.updated_us,
+            "weights_us": changed_us(chosen),
             "added": 0,
         },
     )
 
 
 def content_has_news(base: Base, now: datetime) -> bool:
-    """Whether the catalog has changed since it was looked at. One query."""
-    version = store_catalog_version(store_id=base.store_id)
-    return version is not None and version != base.marks["catalog_version"]
+    """Whether the catalog or its weights have changed since they were looked at. One query."""
+    versions = content_versions(store_id=base.store_id)
+    known = (base.marks["catalog_version"], base.marks.get("weights_us", 0))
+    return versions is not None and versions != known
 
 
 def add_to_content(base: Base, now: datetime) -> Trained | Looked:
-    """Embed products that came or whose text changed, and put them into everybody's lists.
+    """Embed products that came or changed, and put them into everybody's lists.
 
-    With the words that the full training knows: a product made of unknown ones alone has no
-    neighbours until the next one.
+    With the words, and the space of own vectors, that the full training knows: a product made of
+    unknown words alone has no neighbours until the next one.
 
     Raises
     ------
     NeedsRebuild
-        More than `MAX_CHANGED` products: training anew is cheaper, and knows their words.
+        More than `MAX_CHANGED` products: training anew is cheaper, and knows their words. Or what
+        makes products similar was changed, which changes every list.
     """
-    version = store_catalog_version(store_id=base.store_id) or 0
+    version, weights_us = content_versions(store_id=base.store_id) or (0, 0)
+    if "weights_us" not in base.marks:
+        raise NeedsRebuild("It was trained by a version of Vitrine that knew texts alone.")
+    if weights_us != base.marks["weights_us"] and not _is_asked_for(base):
+        raise NeedsRebuild("What makes products similar has been changed.")
     known_ids, keys = base.artifact["item_ids"], base.artifact["text_keys"]
     changed, updated_us = product_texts_changed(
         store_id=base.store_id,
@@ -110,20 +152,20 @@ def add_to_content(base: Base, now: datetime) -> Trained | Looked:
         known_ids=known_ids,
         known_keys=keys,
     )
-    marks = {"catalog_version": version, "updated_us": updated_us}
+    marks = {"catalog_version": version, "updated_us": updated_us, "weights_us": weights_us}
     if not changed:
         return Looked(marks)
     if len(changed) > MAX_CHANGED:
-        raise NeedsRebuild(f"{len(changed):,} products have a new text.")
+        raise NeedsRebuild(f"{len(changed):,} products have a new description.")
     products = training_products(store_id=base.store_id, product_ids=changed)
     item_ids = np.concatenate([known_ids, np.setdiff1d(products.ids.ids, known_ids)])
     by_id = np.argsort(item_ids)
     rows = by_id[IdMap(item_ids[by_id]).rows_of(products.ids.ids)]
-    vectors = np.zeros((len(item_ids), base.artifact["vectors"].shape[1]), np.float32)
-    vectors[: len(known_ids)] = base.artifact["vectors"]
-    vectors[rows] = _embedded(
-        _words_from_arrays(base.artifact), product_texts(products), base.artifact["vectors"]
-    )
+    known_parts = parts_of_artifact(base.artifact)
+    news = _parts_of_news(base, products, known_parts)
+    parts = known_parts.with_rows(rows, news, len(item_ids))
+    before = base.artifact.manifest
+    vectors = parts.fused(before.parameters["weights"])
     n_new = len(item_ids) - len(known_ids)
     priority = np.concatenate([base.artifact["priority"], np.zeros(n_new, np.int64)])
     text_keys = np.concatenate([keys, np.zeros(n_new, np.int64)])
@@ -135,7 +177,6 @@ def add_to_content(base: Base, now: datetime) -> Trained | Looked:
         priority=priority,
         max_per_variation=1,
     )
-    before = base.artifact.manifest
     return Trained(
         arrays={
             "item_ids": item_ids,
@@ -146,7 +187,9 @@ def add_to_content(base: Base, now: datetime) -> Trained | Looked:
         parameters=before.parameters,
         counts={
             "products": len(item_ids),
-            "products_with_text": int((np.abs(vectors).sum(axis=1) > 0).sum()),
+            "products_with_text": int(np.any(parts.text, axis=1).sum()),
+            "products_with_own_vector": int(np.any(parts.own, axis=1).sum()),
+            "own_vectors_left_out": before.counts["own_vectors_left_out"],
             "products_with_neighbours": int((neighbours.indices[:, 0] >= 0).sum()),
             "products_changed": len(changed),
         },
@@ -154,7 +197,8 @@ def add_to_content(base: Base, now: datetime) -> Trained | Looked:
         headline=base.headline,
         as_of_s=now.timestamp(),
         state={
-            **{name: base.artifact[name] for name in WORD_ARRAYS},
+            **{name: base.artifact[name] for name in (*WORD_ARRAYS, *SPACE_ARRAYS)},
+            **parts.arrays(),
             "text_keys": text_keys,
             "priority": priority,
         },
@@ -162,45 +206,45 @@ def add_to_content(base: Base, now: datetime) -> Trained | Looked:
     )
 
 
-WORD_ARRAYS = ("word_letters", "word_ends", "word_vectors", "word_idf", "common")
+def _is_asked_for(base: Base) -> bool:
+    """Whether a full training came after the one that serves: it takes up the weights, or says why
+    it can't. Until then products are added by those that serve."""
+    serving = Artifact.objects.filter(
+        store_id=base.store_id, family=Run.Family.CONTENT, serving=True
+    ).first()
+    later = Run.objects.filter(store_id=base.store_id, family=Run.Family.CONTENT).exclude(
+        trigger=Run.Trigger.INCREMENT
+    )
+    return serving is not None and later.filter(pk__gt=serving.manifest["full_run"]).exists()
 
 
-def _words_as_arrays(words: ContentModel) -> dict[str, npt.NDArray[Any]]:
-    encoded = [word.encode() for word in words.vocabulary]
-    return {
-        "word_letters": np.frombuffer(b"".join(encoded), np.uint8),
-        "word_ends": np.cumsum([len(word) for word in encoded], dtype=np.int64),
-        "word_vectors": words.word_vectors,
-        "word_idf": words.idf,
-        "common": words.common,
-    }
-
-
-def _words_from_arrays(artifact: LoadedArtifact) -> ContentModel:
-    letters, ends = artifact["word_letters"].tobytes(), artifact["word_ends"].tolist()
-    return ContentModel(
-        vocabulary=tuple(
-            letters[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)
-        ),
-        word_vectors=artifact["word_vectors"],
-        idf=artifact["word_idf"],
-        common=artifact["common"],
+def _parts_of_news(base: Base, products: TrainingProducts, known: ContentParts) -> ContentParts:
+    """The parts of changed products, by row of `products`."""
+    words = words_from_arrays(base.artifact)
+    own = own_vectors_embedded(
+        space_from_arrays(base.artifact),
+        store_id=base.store_id,
+        ids=products.ids,
+        product_ids=products.ids.ids.tolist(),
+    )
+    return ContentParts(
+        texts_embedded(words, product_texts(products), known.text),
+        texts_embedded(words, product_facts(products), known.attributes),
+        as_known(own, known.own),
     )
 
 
-def _embedded(words: ContentModel, tokens: list[list[str]], known: Float32Array) -> Float32Array:
-    """Vectors of texts. The same words have the same vector to the last bit, also if they were
-    embedded earlier, or variations of one product would be taken for different ones."""
-    distinct = {words: place for place, words in enumerate(dict.fromkeys(map(tuple, tokens)))}
-    vectors = words.embed(list(distinct))
-    twins = nearest(known, vectors, k=1)
-    is_same = twins.scores[:, 0] > 1 - 1e-6
-    vectors[is_same] = known[twins.indices[is_same, 0]]
-    return vectors[[distinct[tuple(each)] for each in tokens]]
-
-
 def product_texts(products: TrainingProducts) -> list[list[str]]:
-    """The token list of every product."""
+    """Everything that is written about every product, as tokens."""
+    return _tokens(products, products.titles)
+
+
+def product_facts(products: TrainingProducts) -> list[list[str]]:
+    """Brand, category and attributes of every product alone, as tokens."""
+    return _tokens(products, [""] * len(products))
+
+
+def _tokens(products: TrainingProducts, titles: list[str]) -> list[list[str]]:
     return [
         product_tokens(
             title,
@@ -213,7 +257,7 @@ def product_texts(products: TrainingProducts) -> list[list[str]]:
             },
         )
         for title, brand, path, attributes in zip(
-            products.titles,
+            titles,
             products.brands,
             products.category_paths,
             products.attributes,

@@ -13,6 +13,8 @@ from catalog.services.locks import turn
 from recommender.engine.errors import EngineError
 from recommender.models import Run
 from recommender.services.publishing import artifact_publish
+from recommender.services.training.blend import train_blend
+from recommender.services.training.chosen_method import train_chosen_method
 from recommender.services.training.content import train_content
 from recommender.services.training.item_similarity import train_item_similarity
 from recommender.services.training.popularity import train_popularity
@@ -27,6 +29,11 @@ FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
     Run.Family.PROFILES: train_profiles,
     # Takes the most memory; one command trains the content embeddings beside the others.
     Run.Family.SESSIONS: train_sessions,
+}
+# Only where a member has chosen a method in the Lab, or a strategy with a learned blend is shown.
+ON_CHOICE: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
+    Run.Family.CHOSEN_METHOD: train_chosen_method,
+    Run.Family.BLEND: train_blend,
 }
 
 # A run whose process was killed so often is given up; restarts of Vitrine count, too.
@@ -58,7 +65,7 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
         return run
     try:
         facts = data or TrainingData(store_id=run.store_id, now=timezone.now())
-        trained = FAMILIES[run.family](facts, _reporter(run, report))
+        trained = {**FAMILIES, **ON_CHOICE}[run.family](facts, _reporter(run, report))
         _progress(run, "Publishing", 0.97)
         artifact_publish(run=run, trained=trained)
     except NotEnoughData as reason:

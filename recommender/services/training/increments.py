@@ -30,6 +30,7 @@ from recommender.services.publishing import (
     increment_publish,
 )
 from recommender.services.training.base import Base, Looked, NeedsRebuild
+from recommender.services.training.blend import add_to_blend, blend_has_news
 from recommender.services.training.content import add_to_content, content_has_news
 from recommender.services.training.popularity import add_to_popularity, popularity_has_news
 from recommender.services.training.runs import RunActive, run_request
@@ -56,6 +57,7 @@ INCREMENTS: Mapping[str, Increment] = {
     Run.Family.POPULARITY: Increment(popularity_has_news, add_to_popularity, counts_events=True),
     Run.Family.SESSIONS: Increment(sessions_have_news, add_to_sessions, counts_events=True),
     Run.Family.CONTENT: Increment(content_has_news, add_to_content, counts_events=False),
+    Run.Family.BLEND: Increment(blend_has_news, add_to_blend, counts_events=False),
 }
 
 

@@ -12,7 +12,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from catalog.models import Event, Product, ShopperLink, Store
-from recommender.models import Artifact, Run
+from recommender.models import Artifact, LabChoice, Run
+from recommender.selectors.blend import learned_blend_is_live
 from recommender.services.training.runs import RunActive, run_request, runs_bury_dead
 
 # Full trainings by day.
@@ -22,12 +23,19 @@ INTERVALS = {
 }
 # Increments add to these; a full training at night sets right what can't be added: erasures,
 # deletions, links, events that came in late.
-NIGHTLY = (Run.Family.POPULARITY, Run.Family.SESSIONS, Run.Family.CONTENT)
+NIGHTLY = (
+    Run.Family.POPULARITY,
+    Run.Family.SESSIONS,
+    Run.Family.CONTENT,
+    Run.Family.CHOSEN_METHOD,
+    Run.Family.BLEND,
+)
 NIGHT = time(3, 0)
 INCREMENT_INTERVALS = {
     Run.Family.POPULARITY: timedelta(minutes=1),
     Run.Family.SESSIONS: timedelta(minutes=3),
     Run.Family.CONTENT: timedelta(seconds=3),
+    Run.Family.BLEND: timedelta(minutes=20),
 }
 # How often is looked whether an increment is due; one may begin this much early, or every second
 # look would come a moment too soon.
@@ -36,6 +44,8 @@ TICK = timedelta(seconds=5)
 AT_LATEST = timedelta(days=7)
 # A store without a model gets one soon after there is enough to learn from.
 FIRST_AGAIN_AFTER = timedelta(minutes=5)
+# It trains the other families once more, as they were: not every five minutes.
+FIRST_BLEND_AGAIN_AFTER = timedelta(hours=6)
 FAILED_AGAIN_AFTER = timedelta(hours=1)
 INCREMENT_FAILED_AGAIN_AFTER = timedelta(minutes=1)
 # An increment that needs a full training asks for one no more often than this.
@@ -57,7 +67,7 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
             artifact.family: artifact
             for artifact in Artifact.objects.filter(store=store, serving=True)
         }
-        for family in Run.Family:
+        for family in _families_of(store):
             due_at = full_due_at(
                 family=family,
                 last=_last_full(store.pk, family),
@@ -76,6 +86,16 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
         state=Run.State.QUEUED, queued_at__lt=now - FORGOTTEN_AFTER
     ).exclude(pk__in=fresh)
     return runs + list(forgotten)
+
+
+def _families_of(store: Store) -> list[Run.Family]:
+    """All, but the Lab's choice only where there is one, and blend weights where they are asked for."""
+    unasked = set()
+    if not LabChoice.objects.filter(store=store).exists():
+        unasked.add(Run.Family.CHOSEN_METHOD)
+    if not learned_blend_is_live(store_id=store.pk):
+        unasked.add(Run.Family.BLEND)
+    return [each for each in Run.Family if each not in unasked]
 
 
 def full_due_at(
@@ -104,7 +124,8 @@ def full_due_at(
     if news_at <= last.queued_at:
         return last.queued_at + AT_LATEST if family in NIGHTLY else None
     if serving is None:
-        return last.queued_at + FIRST_AGAIN_AFTER
+        is_blend = family == Run.Family.BLEND
+        return last.queued_at + (FIRST_BLEND_AGAIN_AFTER if is_blend else FIRST_AGAIN_AFTER)
     if last.state == Run.State.FAILED:
         return last.queued_at + FAILED_AGAIN_AFTER
     if family not in NIGHTLY:

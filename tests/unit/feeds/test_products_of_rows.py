@@ -218,3 +218,30 @@ def test_a_row_that_cannot_be_stored_names_its_column(values: dict[str, Any], co
     assert (found.column, found.line) == (column, 7)
     assert found.reason.endswith(".")
     assert "\x00" not in found.value
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0.5 -1 2e-3", " 0.5\t-1  0.002 ", "[0.5, -1, 0.002]", [0.5, -1, 0.002], ["0.5 -1", "0.002"]],
+)
+def test_own_vectors_are_numbers_with_spaces_or_a_json_list(written: Any) -> None:
+    assert good({"vector": written}).vector == [0.5, -1.0, 0.002]
+
+
+@pytest.mark.parametrize("written", ["0,5 1", "red", '[1, "x"]', "[1", "nan 1", [1, None], True, 7])
+def test_what_is_no_vector_is_refused_with_what_one_looks_like(written: Any) -> None:
+    found = bad({"vector": written})
+    assert found.column == "vector"
+    assert found.reason == (
+        "Own vector: numbers with spaces between them, or a JSON list such as [0.1, -2]."
+    )
+
+
+@pytest.mark.parametrize("written", ["[]", " ".join(["1"] * 1025)])
+def test_a_vector_of_no_or_too_many_numbers_is_refused(written: str) -> None:
+    assert bad({"vector": written}).reason == "Own vector: must have 1 to 1,024 numbers."
+
+
+def test_a_row_without_a_vector_is_a_product_without_one() -> None:
+    assert good({"vector": ""}).vector is None
+    assert mapping_suggest(["id", "name", "Image embedding"])["vector"] == "Image embedding"

@@ -54,6 +54,8 @@ def test_what_a_new_field_says_is_part_of_the_digest() -> None:
         {"exploration": 0.1},
         {"minimum_relevance": 0.1},
         {"handpicked": ["a"]},
+        {"blend": "learned"},
+        {"blend": "reciprocal_rank"},
     ):
         assert strategy_digest(strategy_parse(document(**field))) != plain
 
@@ -92,12 +94,28 @@ def test_every_source_and_fallback_is_one_that_serving_has() -> None:
         ({"exploration": 0.1}, False),
         ({"price_band": {"kind": "same"}}, False),
         ({"prefer": {"kind": "popular"}}, False),
+        ({"blend": "reciprocal_rank"}, True),
+        ({"blend": "learned"}, False),
     ],
 )
 def test_an_answer_is_kept_for_everybody_only_if_it_is_the_same_for_everybody(
     fields: dict[str, Any], same_for_everybody: bool
 ) -> None:
     assert ServingStrategy(1, strategy_parse(document(**fields))).contextual == same_for_everybody
+
+
+def test_a_learned_blend_asks_each_source_once_in_one_order_whatever_the_document_s_is() -> None:
+    sources = [
+        {"source": "trending", "weight": 1},
+        {"source": "also_viewed", "weight": 2},
+        {"source": "trending", "weight": 0.5},
+    ]
+    learned = ServingStrategy(1, strategy_parse({"sources": sources, "blend": "learned"}))
+    assert (learned.names, learned.weights) == (["also_viewed", "trending"], [2, 1.5])
+    assert learned.needs_history
+    assert learned.needs_events
+    by_weights = ServingStrategy(1, strategy_parse({"sources": sources}))
+    assert by_weights.names == ["trending", "also_viewed", "trending"]
 
 
 def test_a_placement_may_leave_out_otherwise_than_its_strategy() -> None:
@@ -171,6 +189,7 @@ def test_shares_that_moved_are_said_with_both_numbers() -> None:
             "Fallback: Trending, then Bestsellers → Bestsellers, then Trending",
         ),
         ({"handpicked": ["a", "b"]}, "Handpicked products: added a, b"),
+        ({"blend": "learned"}, "Blend: by weights → learned"),
     ],
 )
 def test_each_field_has_its_sentence(fields: dict[str, Any], words: str) -> None:
