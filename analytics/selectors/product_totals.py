@@ -1,7 +1,8 @@
-"""How often each product was shown and clicked in a period: months that are packed, days that aren't."""
+"""How often each product was shown and clicked in a period: whole months, and the days around them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -15,27 +16,16 @@ from analytics.models import InsightsWatermark
 from catalog.models import Store
 from recommender.engine.types import Int64Array
 
-# Of `ProductMonth.totals`, and of the days packed alike.
+# Of `ProductDay.totals` and `ProductMonth.totals`.
 _PACKED = np.dtype([("product_id", ">i8"), ("n_shown", ">i4"), ("n_clicks", ">i4")])
 
-# Two ranges, not one with a hole: PostgreSQL would read the year to leave the months out.
 _PARTS = """
 SELECT totals FROM analytics_productmonth
 WHERE store_id = %(store)s AND month >= %(first_month)s AND month < %(end_month)s
 UNION ALL
-SELECT string_agg(int8send(product_id) || int4send(n_shown) || int4send(n_clicks), ''::bytea)
-FROM (
-  SELECT product_id, sum(n_shown)::int AS n_shown, sum(n_clicks)::int AS n_clicks
-  FROM (
-    SELECT product_id, n_shown, n_clicks FROM analytics_productday
-    WHERE store_id = %(store)s AND day >= %(first)s AND day < %(first_month)s
-    UNION ALL
-    SELECT product_id, n_shown, n_clicks FROM analytics_productday
-    WHERE store_id = %(store)s AND day >= %(end_month)s AND day <= %(last)s
-  ) AS days
-  GROUP BY product_id
-) AS products
-HAVING count(*) > 0
+SELECT totals FROM analytics_productday
+WHERE store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s
+  AND (day < %(first_month)s OR day >= %(end_month)s)
 """
 # So many times wider than there are ids, their range is still counted quicker than they are sorted.
 _DENSE = 16
@@ -77,8 +67,29 @@ def product_totals(*, store: Store, period: Period) -> ProductTotals:
         cursor.cursor.copy(f"COPY ({_PARTS}) TO STDOUT (FORMAT binary)", parameters) as copy,
     ):
         copy.set_types(["bytea"])
-        rows = np.frombuffer(b"".join(totals for (totals,) in copy.rows()), _PACKED)
+        return totals_unpacked(totals for (totals,) in copy.rows())
+
+
+def totals_unpacked(packed: Iterable[bytes | memoryview]) -> ProductTotals:
+    """The sum of some days or months."""
+    rows = np.frombuffer(b"".join(packed), _PACKED)
     return _summed(rows["product_id"].astype(np.int64), rows["n_shown"], rows["n_clicks"])
+
+
+def totals_packed(totals: ProductTotals) -> bytes:
+    """As a day or a month stores them.
+
+    Examples
+    --------
+    >>> one = ProductTotals(np.array([7]), np.array([3]), np.array([1]))
+    >>> totals_unpacked([totals_packed(one), totals_packed(one)]).n_shown.tolist()
+    [6]
+    """
+    rows = np.empty(len(totals.product_ids), _PACKED)
+    rows["product_id"] = totals.product_ids
+    rows["n_shown"] = totals.n_shown
+    rows["n_clicks"] = totals.n_clicks
+    return rows.tobytes()
 
 
 def _summed(

@@ -125,12 +125,18 @@ WITH places AS (
       ON product.id = places.product_id AND product.store_id = %(store)s
   GROUP BY 2, 3
 )
-INSERT INTO analytics_productday (store_id, day, product_id, n_shown, n_clicks)
-SELECT %(store)s, day, product_id, sum(shown), sum(clicked)
-FROM places
-WHERE product_id <> 0
-GROUP BY day, product_id
-HAVING sum(shown) + sum(clicked) > 0
+INSERT INTO analytics_productday (store_id, day, totals)
+SELECT %(store)s, day, string_agg(
+  int8send(product_id) || int4send(shown) || int4send(clicked), ''::bytea ORDER BY product_id
+)
+FROM (
+  SELECT day, product_id, sum(shown)::int AS shown, sum(clicked)::int AS clicked
+  FROM places
+  WHERE product_id <> 0
+  GROUP BY day, product_id
+  HAVING sum(shown) + sum(clicked) > 0
+) AS products
+GROUP BY day
 """
 
 _FORGET_HOURS = """

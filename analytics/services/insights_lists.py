@@ -13,9 +13,10 @@ import numpy.typing as npt
 from django.db import connection
 
 from analytics.metrics.lists import list_diversity, self_information, starts_of
-from analytics.models import ProductMonth, Reach, RecommendationDay
+from analytics.models import ProductDay, ProductMonth, Reach, RecommendationDay
 from analytics.selectors.content_vectors import ContentVectors, content_vectors
 from analytics.selectors.insights_products import concentration, n_showable
+from analytics.selectors.product_totals import totals_packed, totals_unpacked
 from analytics.services.insights_counting import STRATEGY_VERSION
 from catalog.memory import Bounded
 from catalog.models import EventType, Store
@@ -178,34 +179,6 @@ def _known_before(store: Store, monday: date) -> Known:
 # ------------------------------------------------------------------------------------- the catalog
 
 
-_PACK_MONTHS = """
-INSERT INTO analytics_productmonth (store_id, month, totals)
-SELECT %(store)s, month,
-  string_agg(int8send(product_id) || int4send(n_shown) || int4send(n_clicks), ''::bytea)
-FROM (
-  SELECT date_trunc('month', day)::date AS month, product_id, sum(n_shown)::int AS n_shown,
-    sum(n_clicks)::int AS n_clicks
-  FROM analytics_productday
-  WHERE store_id = %(store)s AND date_trunc('month', day)::date = ANY(%(months)s)
-    AND day BETWEEN %(first)s AND (%(last)s::date + interval '1 month')::date
-  GROUP BY 1, 2
-) AS products
-GROUP BY month
-"""
-
-_SHOWN = """
-SELECT first, array_agg(n)
-FROM (
-  SELECT date_trunc(%(step)s, day)::date AS first, product_id, sum(n_shown)::bigint AS n
-  FROM analytics_productday
-  WHERE store_id = %(store)s AND date_trunc(%(step)s, day)::date = ANY(%(firsts)s) AND n_shown > 0
-    AND day BETWEEN %(from)s AND %(to)s
-  GROUP BY 1, 2
-) AS products
-GROUP BY first
-"""
-
-
 def months_sum(*, store: Store, days: list[date], looked_on: date | None, today: date) -> None:
     """Sum the months of some days, and those that have ended since the last look.
 
@@ -217,15 +190,20 @@ def months_sum(*, store: Store, days: list[date], looked_on: date | None, today:
     ended = looked_on.replace(day=1) if looked_on else running
     while ended < running:
         months.add(ended)
-        ended = (ended + timedelta(days=32)).replace(day=1)
+        ended = _next(ended)
     over = sorted(month for month in months if month < running)
     if not over:
         return
     ProductMonth.objects.filter(store=store, month__in=over).delete()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _PACK_MONTHS, {"store": store.pk, "months": over, "first": over[0], "last": over[-1]}
-        )
+    for month in over:
+        days_of_month = ProductDay.objects.filter(store=store, day__gte=month, day__lt=_next(month))
+        totals = totals_unpacked(days_of_month.values_list("totals", flat=True))
+        if len(totals.product_ids):
+            ProductMonth.objects.create(store=store, month=month, totals=totals_packed(totals))
+
+
+def _next(month: date) -> date:
+    return (month + timedelta(days=32)).replace(day=1)
 
 
 def reach_measure(*, store: Store, days: list[date]) -> None:
@@ -247,26 +225,22 @@ def reach_measure(*, store: Store, days: list[date]) -> None:
                 n_catalog=max(n_catalog, len(counts)),
                 gini=concentration(counts, n_catalog),
             )
-            for first, counts in _shown(store, step, firsts, width)
+            for first, counts in _shown(store, firsts, width)
         )
 
 
-def _shown(
-    store: Store, step: str, firsts: list[date], width: int
-) -> Iterator[tuple[date, Int64Array]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _SHOWN,
-            {
-                "store": store.pk,
-                "step": step,
-                "firsts": firsts,
-                "from": firsts[0],
-                "to": firsts[-1] + timedelta(days=width - 1),
-            },
-        )
-        for first, counts in cursor.fetchall():
-            yield first, np.array(counts, np.int64)
+def _shown(store: Store, firsts: list[date], width: int) -> Iterator[tuple[date, Int64Array]]:
+    """How often each product was shown in the days from each first one on, where any was."""
+    days = ProductDay.objects.filter(
+        store=store, day__gte=firsts[0], day__lt=firsts[-1] + timedelta(days=width)
+    )
+    packed = dict(days.values_list("day", "totals"))
+    for first in firsts:
+        span = (first + timedelta(days=n) for n in range(width))
+        counts = totals_unpacked(packed[day] for day in span if day in packed).n_shown
+        counts = counts[counts > 0]
+        if len(counts):
+            yield first, counts
 
 
 def _monday(day: date) -> date:

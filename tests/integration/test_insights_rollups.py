@@ -33,7 +33,7 @@ from analytics.models import (
 )
 from analytics.selectors.insights import Dimension, period_slices
 from analytics.selectors.insights_products import top_products
-from analytics.selectors.product_totals import product_totals
+from analytics.selectors.product_totals import product_totals, totals_unpacked
 from analytics.services.insights_lists import known_forget, lists_measure
 from analytics.services.insights_rollups import insights_rebuild, insights_refresh
 from catalog.models import Event, EventType, Product, Shopper, ShopperLink, Store
@@ -460,8 +460,11 @@ def as_by_hand(store: Store) -> dict[str, Any]:
             recommendations[row.day, row.placement_id, word] += getattr(row, f"n_{word}")
     places: Counter[Any] = Counter()
     for each in ProductDay.objects.filter(store=store):
-        places[each.day, each.product_id, "shown"] += each.n_shown
-        places[each.day, each.product_id, "clicks"] += each.n_clicks
+        totals = totals_unpacked([each.totals])
+        for product_id in totals.product_ids.tolist():
+            places[each.day, product_id, "shown"], places[each.day, product_id, "clicks"] = (
+                totals.of(product_id)
+            )
     lines = {
         (line.day, line.order_key, line.product_id, line.source, line.category)
         for line in AttributedLine.objects.filter(store=store)
@@ -520,7 +523,8 @@ def test_months_and_edge_days_equal_the_days(store: Store, n_days: int, last: da
     period = Period(n_days, last)
     by_day: Counter[int] = Counter()
     for row in ProductDay.objects.filter(store=store, day__range=(period.first, period.last)):
-        by_day[row.product_id] += row.n_shown
+        totals = totals_unpacked([row.totals])
+        by_day.update(dict(zip(totals.product_ids.tolist(), totals.n_shown.tolist(), strict=True)))
     totals = product_totals(store=store, period=period)
     found = dict(zip(totals.product_ids.tolist(), totals.n_shown.tolist(), strict=True))
     assert {pk: n for pk, n in found.items() if n} == dict(+by_day)
