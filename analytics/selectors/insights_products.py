@@ -130,34 +130,51 @@ def concentration(counts: npt.NDArray[np.int64], n_catalog: int) -> float:
     return gini(np.concatenate([counts, np.zeros(max(n_catalog - len(counts), 0), np.int64)]))
 
 
-_SOLD = """
-SELECT product_id, count(*), sum(quantity)::bigint, sum(revenue_minor)::bigint
-FROM (
-  SELECT product_id, sum(quantity) AS quantity, sum(revenue_minor) AS revenue_minor
-  FROM analytics_attributedline
-  WHERE store_id = %s AND day BETWEEN %s AND %s
-  GROUP BY product_id, day, order_key
-) AS orders
+_OF_PERIOD = "store_id = %(store)s AND day BETWEEN %(first)s AND %(last)s"
+_SOLD = f"""
+SELECT product_id, sum(quantity)::bigint, sum(revenue_minor)::bigint
+FROM analytics_attributedline WHERE {_OF_PERIOD} GROUP BY product_id
+"""
+# Of a few products: telling orders apart is the dear part.
+_ORDERS = f"""
+SELECT product_id, count(DISTINCT (day, order_key))
+FROM analytics_attributedline WHERE {_OF_PERIOD} AND product_id = ANY(%(products)s)
 GROUP BY product_id
 """
 
 
 def top_products(*, store: Store, period: Period, limit: int) -> list[ProductFigures]:
-    """Those that brought most revenue from recommendations, then those clicked most. Four queries."""
+    """Those that brought most revenue from recommendations, then those clicked most. Five queries."""
     totals = product_totals(store=store, period=period)
+    parameters: dict[str, Any] = {
+        "store": store.pk,
+        "first": period.first,
+        "last": period.last,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_SOLD, [store.pk, period.first, period.last])
-        sold = {product_id: (n, units, minor) for product_id, n, units, minor in cursor.fetchall()}
+        cursor.execute(_SOLD, parameters)
+        sold = {product_id: (units, minor) for product_id, units, minor in cursor.fetchall()}
     clicked = totals.n_clicks > 0
     n_clicks = dict(
         zip(totals.product_ids[clicked].tolist(), totals.n_clicks[clicked].tolist(), strict=True)
     )
     best = sorted(
         sold.keys() | n_clicks.keys(),
-        key=lambda each: (-(sold[each][2] if each in sold else 0), -n_clicks.get(each, 0), each),
+        key=lambda each: (-(sold[each][1] if each in sold else 0), -n_clicks.get(each, 0), each),
     )[:limit]
+    with connection.cursor() as cursor:
+        cursor.execute(_ORDERS, parameters | {"products": best})
+        n_orders = dict(cursor.fetchall())
     products = Product.objects.filter(store=store).in_bulk(best)
-    return [_figures(each, products.get(each), totals, sold.get(each, (0, 0, 0))) for each in best]
+    return [
+        _figures(
+            each,
+            products.get(each),
+            totals,
+            (n_orders.get(each, 0), *sold.get(each, (0, 0))),
+        )
+        for each in best
+    ]
 
 
 def _figures(
