@@ -84,16 +84,11 @@ def _backed_off(words: Iterable[str]) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _chinese_dictionary() -> Callable[[str], Iterable[str]]:
-    """A second and 70 MB, at the first Chinese text."""
-    import jieba
+    """jieba's dictionary and search mode, read once, at the first Chinese text."""
+    import rjieba
 
-    tokenizer = jieba.Tokenizer()
-    # Not by `initialize`: that keeps a cache in the folder for temporary files, where anybody can
-    # write, and reads it back by marshal.
-    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-    tokenizer.initialized = True
     # Without the hidden Markov model, which guesses names of people.
-    return lambda run: tokenizer.cut_for_search(run, HMM=False)
+    return lambda run: rjieba.cut_for_search(run, False)
 
 
 @lru_cache(maxsize=1)
