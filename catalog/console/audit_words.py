@@ -16,7 +16,7 @@ NOTHING = "–"
 ACTION_WORDS: dict[str, str] = {
     "catalog.import": "Catalog: imported",
     "configuration.import": "Configuration: imported",
-    "content_weights.restore": "What makes products similar: left to Vitrine",
+    "content_weights.restore": "What makes products similar: back to usual",
     "content_weights.save": "What makes products similar: saved",
     "event_weights.save": "Event weights: saved",
     "exclusion_group.create": "Exclusion group: made",

@@ -82,7 +82,7 @@ def test_a_new_merchant_imports_a_feed_and_sees_a_filled_widget(
     page.get_by_role("button", name="Upload").click()
 
     expect(page.get_by_role("heading", name="Which column is what?")).to_be_visible()
-    expect(page.get_by_label("Picture")).to_have_value("image_link")
+    expect(page.get_by_label("Picture", exact=True)).to_have_value("image_link")
     expect(page.locator("#preview")).to_contain_text("Red mug 1")
     page.get_by_role("button", name="Check the file").click()
 

@@ -228,8 +228,9 @@ def test_an_empty_chain_leaves_the_row_away() -> None:
 
 
 def test_every_source_that_learns_has_a_need() -> None:
-    # These two need nothing but the shopper's own visit, or the merchant's own list.
-    assert set(SOURCES) - set(NEEDS) <= {"recently_viewed", "handpicked"}
+    # These need nothing but the shopper's own visit, the merchant's own list, or a choice in the
+    # Lab, which says itself what a method lacks.
+    assert set(SOURCES) - set(NEEDS) <= {"recently_viewed", "handpicked", "chosen"}
 
 
 def test_causes_say_what_the_store_can_do_now() -> None:

@@ -14,7 +14,7 @@ from recommender.config.env import PROJECT_DIR
 
 ACTION = re.compile(r"[a-z_]+\.[a-z_]+")
 # Actions that are put together, by their beginning: how they may end.
-ENDINGS = {"product.": set(_CHANGES)}
+ENDINGS = {"product.": set(_CHANGES), "content_weights.": {"save", "restore"}}
 
 
 def recorded_actions(source: str) -> Iterator[str]:
