@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from catalog.models import User
 
 SCRIPT = Path(__file__).resolve().parents[2] / "static" / "js" / "vitrine.js"
 KEY = "pk_test"
+CONSOLE_SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 
 
 def chromium_path() -> str | None:
@@ -55,6 +59,33 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert not thrown
+
+
+@pytest.fixture(params=CONSOLE_SIZES)
+def member_page(
+    request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, owner: User
+) -> Iterator[Page]:
+    """A logged-in page of each size; whatever the console complains about fails the test."""
+    width, height = CONSOLE_SIZES[request.param]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, base_url=live_server.url
+    )
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    complaints: list[str] = []
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/console/login/")
+    page.get_by_label("E-mail address").fill(owner.email)
+    page.get_by_label("Password").fill("a-long-password")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/overview/")
+    yield page
+    context.close()
+    assert complaints == []
 
 
 @dataclass

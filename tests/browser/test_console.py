@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Browser, Page
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page
 
 from catalog.models import EventType, Member, Store, User
 from tests.console.conftest import Shop, furnish
@@ -15,39 +12,10 @@ from tests.factories import make_event
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-
 
 @pytest.fixture
 def shop(store: Store) -> Shop:
     return furnish(store)
-
-
-@pytest.fixture(params=SIZES)
-def member_page(
-    request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, owner: User
-) -> Iterator[Page]:
-    """A logged-in page of each size; whatever the console complains about fails the test."""
-    width, height = SIZES[request.param]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, base_url=live_server.url
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on(
-        "console",
-        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/console/login/")
-    page.get_by_label("E-mail address").fill(owner.email)
-    page.get_by_label("Password").fill("a-long-password")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/overview/")
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def test_every_page_fits_names_its_parts_and_complains_about_nothing(

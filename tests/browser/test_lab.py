@@ -11,10 +11,9 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
-from catalog.models import Store, User
+from catalog.models import Store
 from recommender.console import lab as lab_pages
 from recommender.models import LabRun, Strategy
 from recommender.services.lab_running import lab_execute
@@ -23,8 +22,6 @@ from tests.factories import make_event
 from tests.worlds import TwoTastes, two_tastes
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 
 
 @pytest.fixture
@@ -61,33 +58,6 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Thread]]:
     yield threads
     for thread in threads:
         thread.join(timeout=60)
-
-
-@pytest.fixture(params=SIZES)
-def member_page(
-    request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, owner: User
-) -> Iterator[Page]:
-    """A logged-in page of each size; whatever the console complains about fails the test."""
-    width, height = SIZES[request.param]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, base_url=live_server.url
-    )
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    complaints: list[str] = []
-    page.on(
-        "console",
-        lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None,
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/console/login/")
-    page.get_by_label("E-mail address").fill(owner.email)
-    page.get_by_label("Password").fill("a-long-password")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/overview/")
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def test_the_quick_methods_are_compared_with_progress_and_one_is_used(
