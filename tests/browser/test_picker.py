@@ -193,3 +193,28 @@ def test_a_rule_moves_by_keyboard_and_the_focus_moves_with_it(
     assert list(Rule.objects.order_by("position").values_list("name", flat=True)) == [
         "Third", "First", "Second"
     ]  # fmt: skip
+
+
+def test_a_press_right_after_a_move_moves_the_rule_again_without_a_reload(
+    merchant: Page, live_server: LiveServer, store: Store
+) -> None:
+    page = merchant
+    for position, name in enumerate(("First", "Second", "Third")):
+        Rule.objects.create(
+            store=store, name=name, position=position,
+            document={"action": {"type": "exclude"}, "target": {"product_ids": ["mug"]}},
+        )  # fmt: skip
+    page.goto(f"{live_server.url}/console/corner/campaigns/")
+    page.evaluate(
+        """() => {
+          window.sameDocument = true;
+          const exchanged = new MutationObserver(() => {
+            exchanged.disconnect();
+            document.querySelector("[aria-label^='Move “Third” up']").click();
+          });
+          exchanged.observe(document.querySelector("#rules").parentElement, { childList: true });
+        }"""
+    )
+    page.get_by_role("button", name=re.compile("Move “Third” up")).click()
+    expect(page.locator(".rule h2")).to_have_text(["Third", "First", "Second"])
+    assert page.evaluate("window.sameDocument")

@@ -162,7 +162,9 @@ class BlendModel:
 
 
 def _filled(values: Float32Array) -> Float32Array:
-    return np.nan_to_num(values, nan=0.0).astype(np.float32)
+    # Not by nan_to_num: ten times the cost for the few numbers of a request.
+    filled: Float32Array = np.where(np.isnan(values), np.float32(0), values).astype(np.float32)
+    return filled
 
 
 def _no_numbers() -> Float32Array:
