@@ -4,7 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.engine.selection import best_positions, best_rows, ragged_positions, sum_by_row
+from recommender.engine.selection import (
+    SHORT,
+    best_positions,
+    best_rows,
+    ragged_positions,
+    sum_by_row,
+)
 
 SCORES = st.lists(st.integers(-3, 3), max_size=25)
 
@@ -22,6 +28,30 @@ def test_ties_go_to_the_smaller_row_in_whatever_order_rows_come(
     rows = np.random.default_rng(seed).permutation(len(scores))
     expected = sorted(range(len(scores)), key=lambda i: (-scores[i], rows[i]))[:limit]
     assert best_rows(rows, np.array(scores, np.float32), limit).tolist() == expected
+
+
+@given(
+    n=st.integers(SHORT, 8 * SHORT),
+    limit=st.sampled_from((1, 20, 50, 200, SHORT)),
+    known=st.sampled_from((0, 3, 30, 300, 3000)),
+    distinct=st.sampled_from((2, 50, 10**6)),
+    removed=st.sampled_from((0, 40)),
+    seed=st.integers(0, 99),
+)
+def test_among_many_scores_that_are_the_same_the_best_are_those_of_a_full_sort(
+    n: int, limit: int, known: int, distinct: int, removed: int, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    scores = np.zeros(n, np.float32)
+    some = random.permutation(n)
+    scores[some[:known]] = random.integers(-distinct, distinct, min(known, n))
+    scores[some[n - removed :]] = -np.inf
+    assert (
+        best_positions(scores, limit).tolist()
+        == np.argsort(-scores, kind="stable")[:limit].tolist()
+    )
+    rows = random.permutation(n)
+    assert best_rows(rows, scores, limit).tolist() == np.lexsort((rows, -scores))[:limit].tolist()
 
 
 @given(
