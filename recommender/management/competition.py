@@ -25,7 +25,7 @@ from recommender.engine.evaluation.leaderboard import (
 )
 from recommender.engine.evaluation.measuring import Limits, measure_method
 from recommender.engine.evaluation.tasks import Task
-from recommender.engine.methods.base import Method
+from recommender.engine.methods.base import Family, Method
 from recommender.engine.methods.registry import missing_for
 from recommender.management.protocol_files import DataSet, tasks_of, validation_of
 from recommender.stores.process_memory import peak_mb
@@ -35,6 +35,8 @@ GRACE, GRACE_S = 1.2, 3.0
 """How much more CPU time than its share a method may take before the system stops it."""
 STUCK, STUCK_S = 20.0, 60.0
 """After so many times its share on the clock of the wall it waits for something for ever."""
+PATIENCE = {Family.FUSION: 5.0, Family.NEURAL: 6.0}
+"""Shares that a method of such a family gets; others one. These fit many models, or in many steps."""
 RESERVE = 0.93
 """Of the time is given away; the rest is for reading files and for what takes its grace."""
 
@@ -58,25 +60,31 @@ class _Entrant:
 
 @dataclass(slots=True)
 class _Time:
-    """What is left of it, and how many methods still want some.
+    """What is left of it, and how many shares are still wanted.
 
     Counted in CPU time of so many workers, so that the figures are the same on a machine that has
     other things to do as well; there it takes longer.
     """
 
     seconds: float
-    waiting: int
+    waiting: float
     workers: int
     began_s: float = field(default_factory=lambda: _used_s(1))
 
-    def share(self, running: Sequence[_Entrant]) -> float:
-        """Of the next one: an even part of what is left on all workers."""
+    def share(self, method: Method, running: Sequence[_Entrant]) -> float:
+        """Of the next one: its part of what is left on all workers."""
         promised = sum(one.seconds for one in running) / self.workers
         left = max(self.seconds - (_used_s(self.workers) - self.began_s) - promised, 0.0)
-        share = RESERVE * left * self.workers / max(self.waiting, 1)
-        self.waiting -= 1
+        wanted = shares_of(method)
+        share = RESERVE * left * self.workers * wanted / max(self.waiting, wanted)
+        self.waiting -= wanted
         # One method can't use two workers.
         return max(min(share, RESERVE * left), 1.0)
+
+
+def shares_of(method: Method) -> float:
+    """How many shares of the time a method gets on each data set."""
+    return PATIENCE.get(method.family, 1.0)
 
 
 def _used_s(workers: int) -> float:
@@ -104,7 +112,7 @@ def compete(
     say : function of str
         Told a line per method.
     """
-    clock = _Time(60 * minutes, len(data_sets) * len(methods), workers)
+    clock = _Time(60 * minutes, len(data_sets) * sum(map(shares_of, methods)), workers)
     boards: list[Leaderboard] = []
     for number, data in enumerate(data_sets, start=1):
         began = time.perf_counter()
@@ -122,7 +130,7 @@ def compete(
             if why is None:
                 entering.append(method)
             else:
-                clock.waiting -= 1
+                clock.waiting -= shares_of(method)
                 rows.append(_missing(method, why))
         rows += _race(task, validation, yardstick, entering, clock, seed=seed, say=say)
         took = time.perf_counter() - began
@@ -147,9 +155,9 @@ def _race(
     waiting = list(reversed(methods))
     while waiting or running:
         while waiting and len(running) < clock.workers:
-            running.append(
-                _start(waiting.pop(), task, validation, yardstick, clock.share(running), seed=seed)
-            )
+            method = waiting.pop()
+            seconds = clock.share(method, running)
+            running.append(_start(method, task, validation, yardstick, seconds, seed=seed))
         next_stop = min(one.until for one in running) - time.perf_counter()
         wait([one.answers for one in running], timeout=max(next_stop, 0.0))
         for one in list(running):

@@ -24,7 +24,7 @@ from recommender.engine.evaluation.ordering import auc_kind, auc_values
 from recommender.engine.evaluation.results import Estimate, Row
 from recommender.engine.evaluation.runner import microseconds
 from recommender.engine.evaluation.tasks import Task
-from recommender.engine.methods.base import Method, Model, Parameters, RatingModel
+from recommender.engine.methods.base import Method, Model, Parameters, RatingModel, Value
 from recommender.engine.methods.registry import missing_for
 from recommender.engine.types import Float64Array, Int64Array
 
@@ -33,6 +33,10 @@ SET_QUERIES = 1000
 AUC_QUERIES = 1000
 PROBE = 50
 """Queries that are asked to see how long one takes, and the least that are asked at all."""
+LEAST_ASKED = 1000
+"""Queries that tuning leaves the time for."""
+ASKED_AGAIN = 5
+"""Times the cost of a query: for its AUC, its numbers beyond accuracy, and to be safe."""
 TUNING_SHARE = 0.5
 
 MemoryMb: TypeAlias = Callable[[], float]
@@ -79,9 +83,10 @@ class Limits:
     Attributes
     ----------
     seconds
-        Of tuning, fitting and asking together. Half of it is for tuning; a fit that takes all of
-        it alone leaves a row without metrics that says so, and a model that is ready after it is
-        asked the 50 queries that are the least.
+        Of tuning, fitting and asking together. The defaults are fitted first; tuning gets at most
+        half, and only what fitting once more and asking 1,000 queries leave. A fit that takes all
+        of it alone leaves a row without metrics that says so, and a model that is ready after it
+        is asked the 50 queries that are the least.
     max_queries
         The most that are asked; None: all.
     tune
@@ -126,15 +131,13 @@ def measure_method(
     row = Row(method.key, method.title, method.family, method.source)
     if (why := missing_for(method, task.training)) is not None:
         return replace(row, missing=why)
-    deadline = clock() + limits.seconds
     told = tell or _silent
+    work = _Work(task, method, seed, clock, memory)
     try:
+        told(Phase.FITTING, 0)
         chosen = Choice(method.parameters(fixed or {}))
-        if (
-            limits.tune
-            and validation is not None
-            and missing_for(method, validation.training) is None
-        ):
+        fitted = work.fit(chosen.parameters)
+        if limits.tune and validation is not None and not missing_for(method, validation.training):
             told(Phase.TUNING, 0)
             chosen = choose(
                 validation,
@@ -142,40 +145,88 @@ def measure_method(
                 fixed=fixed or {},
                 seed=seed,
                 clock=clock,
-                budget_s=TUNING_SHARE * limits.seconds,
+                budget_s=work.left_for_tuning(fitted, limits),
                 tell=lambda tried: told(Phase.TUNING, tried),
             )
-        told(Phase.FITTING, chosen.tried)
-        before_mb = _settled(memory)
-        started = clock()
-        model = method.fit(task.training, chosen.parameters, seed)
-        fit_s = clock() - started
+            if chosen.parameters != fitted.parameters:
+                told(Phase.FITTING, chosen.tried)
+                fitted = work.fit(chosen.parameters)
     except EngineError as error:
         return replace(row, missing=str(error))
     except MemoryError:
         return replace(row, missing="it needs more memory than there is")
     row = replace(
         row,
-        parameters=chosen.parameters,
-        fit_s=fit_s,
-        peak_mb=None if memory is None else max(memory() - before_mb, 0.0),
+        parameters=fitted.parameters,
+        fit_s=fitted.took_s,
+        peak_mb=fitted.peak_mb,
         tried=chosen.tried,
     )
-    if fit_s >= limits.seconds:
-        why = f"its fit took {fit_s:.0f} s, which is all of its {limits.seconds:.0f} s"
+    if fitted.took_s >= limits.seconds:
+        why = f"its fit took {fitted.took_s:.0f} s, which is all of its {limits.seconds:.0f} s"
         return replace(row, missing=why)
     told(Phase.ASKING, chosen.tried)
     asked, order = ask_in_time(
-        task, model, seed=seed, clock=clock, deadline=deadline, at_most=limits.max_queries
+        task,
+        fitted.model,
+        seed=seed,
+        clock=clock,
+        deadline=work.began + limits.seconds,
+        at_most=limits.max_queries,
     )
     return replace(
         row,
-        metrics=judged(task, model, asked, order, yardstick, seed=seed),
+        metrics=judged(task, fitted.model, asked, order, yardstick, seed=seed),
         metrics_without_repeats=judged_without_repeats(asked.second, yardstick, seed=seed),
         query_us=microseconds(asked.took_s),
         n_queries=len(asked.first),
-        auc_of=auc_kind(model),
+        auc_of=auc_kind(fitted.model),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A model, and what it took."""
+
+    model: Model
+    parameters: dict[str, Value]
+    took_s: float
+    peak_mb: float | None
+
+
+class _Work:
+    """What is done with one method on one task."""
+
+    def __init__(
+        self, task: Task, method: Method, seed: int, clock: Clock, memory: MemoryMb | None
+    ) -> None:
+        self.began = clock()
+        self._task = task
+        self._method = method
+        self._seed = seed
+        self._clock = clock
+        self._memory = memory
+
+    def fit(self, parameters: dict[str, Value]) -> _Fitted:
+        """A model on the training part of the test."""
+        before_mb = _settled(self._memory)
+        started = self._clock()
+        model = self._method.fit(self._task.training, parameters, self._seed)
+        took_s = self._clock() - started
+        memory = self._memory
+        peak_mb = None if memory is None else max(memory() - before_mb, 0.0)
+        return _Fitted(model, parameters, took_s, peak_mb)
+
+    def left_for_tuning(self, defaults: _Fitted, limits: Limits) -> float:
+        """Seconds, after the least that has to come after it."""
+        n = min(LEAST_ASKED, len(self._task.queries), limits.max_queries or LEAST_ASKED)
+        head = asking_order(len(self._task.queries), seed=self._seed)[: min(PROBE, n)].tolist()
+        started = self._clock()
+        ask(self._task, defaults.model.recommend, clock=self._clock, positions=head)
+        each = (self._clock() - started) / max(len(head), 1)
+        still_to_come = defaults.took_s + each * (ASKED_AGAIN * n + PROBE)
+        spent = self._clock() - self.began
+        return min(TUNING_SHARE * limits.seconds, limits.seconds - spent - still_to_come)
 
 
 def _silent(_phase: Phase, _tried: int) -> None:

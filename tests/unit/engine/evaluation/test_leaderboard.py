@@ -143,13 +143,14 @@ def test_a_fit_that_refuses_or_runs_out_of_its_time_is_missing_with_the_reason(
 
 
 class Slow(Model):
-    """Each of its answers takes a second."""
+    """Each of its answers takes a while."""
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, clock: Any, each_s: float = 1.0) -> None:
         self.clock = clock
+        self.each_s = each_s
 
     def recommend(self, query: Query, limit: int) -> Candidates:
-        self.clock.now += 1.0
+        self.clock.now += self.each_s
         return Candidates.empty()
 
 
@@ -182,6 +183,17 @@ def test_a_slow_method_is_asked_a_sample_and_its_set_metrics_are_left_out(task: 
     assert "coverage@20" not in row.metrics
     assert round_sizes(700) == [50, 100, 200, 500, 700]
     assert round_sizes(30) == [30]
+
+
+def test_tuning_takes_only_what_asking_enough_queries_leaves(task: Task) -> None:
+    n = len(task.queries)
+    for seconds, tries, asked in ((11 * n, False, n), (50 * n, True, n)):
+        clock = Clock()
+        method = replace(slow(clock), defaults={"size": 1}, grid={"size": (1, 2, 3)})
+        (row,) = run(task, task, [method], seed=0, clock=clock, budget=Budget(float(seconds)))
+        assert (row.tried > 1) is tries
+        assert row.n_queries == asked
+        assert row.parameters == {"size": 1}  # a tie keeps the default
 
 
 def test_the_same_seed_gives_the_same_figures(task: Task) -> None:
