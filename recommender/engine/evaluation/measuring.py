@@ -133,12 +133,14 @@ def measure_method(
         return replace(row, missing=why)
     told = tell or _silent
     work = _Work(task, method, seed, clock, memory)
+    if not limits.tune or (validation and missing_for(method, validation.training)):
+        validation = None
     try:
-        told(Phase.FITTING, 0)
+        # The defaults are a setting like others, so there is one phase up to the last fit.
+        told(Phase.FITTING if validation is None else Phase.TUNING, 0)
         chosen = Choice(method.parameters(fixed or {}))
         fitted = work.fit(chosen.parameters)
-        if limits.tune and validation is not None and not missing_for(method, validation.training):
-            told(Phase.TUNING, 0)
+        if validation is not None:
             chosen = choose(
                 validation,
                 method,
