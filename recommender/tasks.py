@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from recommender.models import Run
 from recommender.services.campaign_guard import campaigns_guard
-from recommender.services.lab import lab_hand_over, labs_forgotten
+from recommender.services.lab import lab_hand_over, labs_bury_killed, labs_forgotten
 from recommender.services.lab_running import lab_take
 from recommender.services.training.execution import run_take
 from recommender.services.training.increments import increments_learn
@@ -39,6 +39,7 @@ def compare_methods(run_id: int) -> None:
 @shared_task(name="recommender.tasks.train_due")
 def train_due() -> None:
     """Queue what the schedule says, and hand queued runs and comparisons to the workers."""
+    labs_bury_killed()
     for run in runs_due():
         run_hand_over(run=run)
     for comparison in labs_forgotten():
@@ -56,6 +57,13 @@ def learn_increments() -> None:
 def learn_blends() -> None:
     """Let what was clicked lately change the weights of learned blends."""
     for run in increments_learn(families=(Run.Family.BLEND,)).rebuilds:
+        run_hand_over(run=run)
+
+
+@shared_task(name="recommender.tasks.learn_source_bandits", time_limit=INCREMENT_LIMIT_S)
+def learn_source_bandits() -> None:
+    """Let what was clicked at places given to chance say which source deserves them."""
+    for run in increments_learn(families=(Run.Family.SOURCE_BANDIT,)).rebuilds:
         run_hand_over(run=run)
 
 

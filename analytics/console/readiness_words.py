@@ -65,6 +65,9 @@ NEEDS: dict[str, Need] = {
     "for_you": Need(
         "people", PEOPLE_NEEDED, "shopper with events", "shoppers with events", Run.Family.PROFILES
     ),
+    "similar_shoppers": Need(
+        "people", PEOPLE_NEEDED, "shopper with events", "shoppers with events", Run.Family.PROFILES
+    ),
     "buy_again": Need(
         "repeats",
         REPEATS_NEEDED,

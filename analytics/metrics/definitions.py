@@ -109,9 +109,10 @@ DEFINITIONS: dict[str, Definition] = {
         ),
         Definition(
             "coverage", "Catalog coverage", "coverage", "percent", "higher",
-            "products shown", "products in the catalog",
-            "Different products that the arm was shown, of all that may be shown. Arms are compared"
-            " at the same number of shoppers: more shoppers are shown more.",
+            "products shown", "products that may be shown",
+            "Different products that the arm was shown, of all that may be shown (with a price, in"
+            " stock, not hidden) or were. Arms are compared at the same number of shoppers: more"
+            " shoppers are shown more.",
             guard=0.05,
             source="Interval: Good, Toulmin 1956; Efron, Thisted 1976",
         ),
@@ -126,9 +127,9 @@ DEFINITIONS: dict[str, Definition] = {
         ),
         Definition(
             "concentration", "Concentration (Gini)", "gini", "number", "lower",
-            "Gini index", "products in the catalog",
-            "Gini index of how often each product of the catalog was shown, those never shown"
-            " included. 0: all alike, 1: one product takes every place.",
+            "Gini index", "products that may be shown",
+            "Gini index of how often each product that may be shown or was stood in a list, those"
+            " never shown included. 0: all alike, 1: one product takes every place.",
             guard=0.05,
             source="Fleder, Hosanagar, Blockbuster culture's next rise or fall, 2009",
         ),

@@ -15,13 +15,12 @@ from analytics.results.incremental import n_reached
 from analytics.results.lists import Estimate
 from analytics.stats.answers import NotEnoughData
 from analytics.stats.bayesian import Posterior, chance_of_higher_rate, is_small, posterior_of
-from analytics.stats.effects import Effect, welch_test
+from analytics.stats.effects import SCALES, Effect, welch_test
 from analytics.stats.multiple import holm
 from analytics.stats.planning import impact_per_day
 from analytics.stats.sequential import sequence_test
 from analytics.stats.summaries import Proportion, RatioSums
 
-SCALES: tuple[Scale, ...] = ("relative", "absolute")
 SHIFTING = "a bandit's shares change over time, so no lift is read from it"
 VOTING = "every shopper sees both strategies in one list, so there are no arms to compare"
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from django.conf import settings
 
-from catalog.models import Store
 from recommender.artifacts.manifest import ArtifactError
 from recommender.artifacts.reader import artifact_open
 from recommender.artifacts.writer import artifact_folder
@@ -39,10 +38,10 @@ class ContentVectors:
         return np.where(self.item_ids[places] == product_ids, places, n)
 
 
-def content_vectors(*, store: Store) -> ContentVectors | None:
+def content_vectors(*, store_id: int) -> ContentVectors | None:
     """None if no content model serves, or its folder can't be read. One query."""
     version = (
-        Artifact.objects.filter(store=store, family=Run.Family.CONTENT, serving=True)
+        Artifact.objects.filter(store_id=store_id, family=Run.Family.CONTENT, serving=True)
         .values_list("version", flat=True)
         .first()
     )
@@ -50,7 +49,7 @@ def content_vectors(*, store: Store) -> ContentVectors | None:
         return None
     folder = artifact_folder(
         Path(settings.ARTIFACT_DIR),
-        store_id=store.pk,
+        store_id=store_id,
         family=Run.Family.CONTENT,
         version=version,
     )

@@ -7,13 +7,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from django.db import connection
 
 from analytics.results.facts import Int64Array, Shown, VoteFacts
 from analytics.selectors.array_copy import copy_lists
 from analytics.selectors.experiment_persons import PERSON_KEY, Persons
 from analytics.selectors.experiment_scope import ExperimentScope
 from catalog.models import EventType
+from catalog.selectors.showable import showable_ids
 from recommender.selectors.training_data import copy_binary
 
 # A hold-out runs for months; which products it was shown lately is what there is to know.
@@ -48,7 +48,7 @@ def products_shown(
     products = found.values[of_slot >= 0]
     # With counts NumPy sorts; without, it hashes, which takes five times as long.
     distinct, _ = np.unique(products, return_counts=True)
-    ids = np.union1d(_may_be_shown(scope), distinct)
+    ids = np.union1d(showable_ids(store_id=scope.experiment.store_id), distinct)
     pairs, times = np.unique(
         of_slot[of_slot >= 0] * max(len(ids), 1) + np.searchsorted(ids, products),
         return_counts=True,
@@ -73,16 +73,6 @@ def _since(
     zone = ZoneInfo(scope.experiment.store.time_zone)
     since = datetime.combine(first_day, time(), zone)
     return (since, first_day) if since > start else (start, None)
-
-
-def _may_be_shown(scope: ExperimentScope) -> Int64Array:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id FROM catalog_product"
-            " WHERE store_id = %(store)s AND deleted_at IS NULL AND NOT hidden",
-            scope.parameters,
-        )
-        return np.array([row[0] for row in cursor.fetchall()], np.int64)
 
 
 _REPORTS = f"""

@@ -10,25 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import connection
-from django.db.models import Q
 
 from analytics.metrics.concentration import gini
 from analytics.metrics.periods import Period
 from analytics.selectors.product_totals import ProductTotals, product_totals
 from catalog.models import Product, Store
 from catalog.models.products import CATEGORY_SEPARATOR
+from catalog.selectors.showable import SHOWABLE_SQL, n_of_catalog, showable_ids
 
 PER_PAGE = 50
 # Beyond so many pages nobody leafs; the export has them all.
 MAX_PAGES = 100
 # In days; None is whatever is older.
 AGES: tuple[int | None, ...] = (30, 90, 365, None)
-
-# What can be shown at all: the same that serving calls eligible before it knows the shopper.
-_SHOWABLE = """
-  p.store_id = %(store)s AND p.deleted_at IS NULL AND NOT p.hidden AND p.price_minor > 0
-  AND p.availability <> 'out_of_stock' AND (p.stock_count IS NULL OR p.stock_count > 0)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +86,6 @@ class UnseenSummary:
     by_age: list[Unseen]
 
 
-def n_showable(*, store: Store) -> int:
-    """How many products of the catalog can be shown at all. One query."""
-    return (
-        Product.objects.filter(store=store, deleted_at=None, hidden=False, price_minor__gt=0)
-        .exclude(availability=Product.Availability.OUT_OF_STOCK)
-        .filter(Q(stock_count=None) | Q(stock_count__gt=0))
-        .count()
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class CatalogReach:
     """How much of the catalog a period has shown; `coverage` and `gini` are None if nothing."""
@@ -116,10 +100,10 @@ class CatalogReach:
 
 
 def catalog_reach(*, store: Store, period: Period) -> CatalogReach:
-    """Of the catalog as it is now. Three queries."""
-    counts = product_totals(store=store, period=period).n_shown
-    counts = counts[counts > 0]
-    n_catalog = max(n_showable(store=store), len(counts))
+    """Of what may be shown now or was shown then. Three queries."""
+    totals = product_totals(store=store, period=period)
+    counts = totals.n_shown[totals.n_shown > 0]
+    n_catalog = n_of_catalog(showable_ids(store_id=store.pk), totals.shown_ids)
     return CatalogReach(
         len(counts), n_catalog, concentration(counts, n_catalog) if len(counts) else None
     )
@@ -222,7 +206,7 @@ _SHOWABLES = f"""
     p.stock_count * p.price_minor AS stock_minor, shown.product_id IS NULL AS unseen
   FROM catalog_product p
     LEFT JOIN unnest(%(shown)s::bigint[]) AS shown (product_id) ON shown.product_id = p.id
-  WHERE {_SHOWABLE}
+  WHERE p.store_id = %(store)s AND {SHOWABLE_SQL}
 """
 
 _GROUPS = f"""

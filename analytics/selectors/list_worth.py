@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
-from django.conf import settings
 from django.db import connection
 
 from analytics.metrics.lists import self_information
+from analytics.selectors.content_vectors import content_vectors
 from catalog.models import EventType
-from recommender.artifacts.manifest import ArtifactError
-from recommender.artifacts.reader import artifact_open
-from recommender.artifacts.writer import artifact_folder
 from recommender.engine.id_map import IdMap
 from recommender.engine.types import Float32Array, Float64Array, Int64Array
-from recommender.models import Artifact, Run
 
 POPULARITY_DAYS = 90
 # "Grocery > Dairy > Cheese" and "Grocery > Dairy > Milk" are one taste: deeper, a list of eight
@@ -97,25 +92,10 @@ def list_worth(*, store_id: int, as_of: datetime) -> ListWorth:
 
 
 def _vectors(store_id: int, ids: IdMap) -> Float32Array:
-    none = np.zeros((len(ids) + 1, 1), np.float32)
-    artifact = Artifact.objects.filter(
-        store=store_id, family=Run.Family.CONTENT, serving=True
-    ).first()
-    if artifact is None:
-        return none
-    folder = artifact_folder(
-        Path(settings.ARTIFACT_DIR),
-        store_id=store_id,
-        family=artifact.family,
-        version=artifact.version,
-    )
-    try:
-        opened = artifact_open(folder, verify=False)
-        trained, vectors = opened["item_ids"], opened["vectors"]
-    except ArtifactError:
-        # What can't be read serves nobody either: there is no diversity to tell.
-        return none
-    rows = ids.rows_of(trained)
-    found = np.zeros((len(ids) + 1, vectors.shape[1]), np.float32)
-    found[rows[rows >= 0]] = vectors[rows >= 0]
-    return found
+    """Those of the catalog's rows, and zeros for the unknown product behind the last."""
+    content = content_vectors(store_id=store_id)
+    if content is None:
+        return np.zeros((len(ids) + 1, 1), np.float32)
+    rows = np.append(content.rows_of(ids.ids), len(content.item_ids))
+    vectors: Float32Array = content.vectors[rows]
+    return vectors

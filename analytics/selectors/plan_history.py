@@ -49,19 +49,6 @@ class _Window:
     parameters: dict[str, Any]
 
 
-def plan_history(
-    *,
-    store: Store,
-    placement_ids: Sequence[int],
-    goal: str,
-    segment: Segment | None,
-    now: datetime,
-) -> History | NotEnoughData:
-    """`plan_histories` of one goal."""
-    found = plan_histories(store=store, placement_ids=placement_ids, segment=segment, now=now)
-    return found[goal]
-
-
 def plan_histories(
     *, store: Store, placement_ids: Sequence[int], segment: Segment | None, now: datetime
 ) -> dict[str, History | NotEnoughData]:
@@ -221,7 +208,7 @@ impressions AS (SELECT NULL::uuid AS recommendation_id WHERE false), visits AS M
 
 # What each of them did by the end of each horizon, from the moment they came in. An order that is
 # reported twice (another event, the same order id) is one. A recommendation of these placements
-# that was seen counts once, each click counts.
+# counts as seen once, and each of its products as clicked once, as in the results of a test.
 _BY_PERSON = f"""
 WITH {{people}}, members AS MATERIALIZED (
   SELECT n, first_at, person AS shopper_id FROM people
@@ -234,7 +221,7 @@ WITH {{people}}, members AS MATERIALIZED (
   FROM people JOIN catalog_shopperlink AS link
     ON link.store_id = %(store)s AND link.customer_id = person AND link.undone_at IS NULL
 ), did AS MATERIALIZED (
-  SELECT n, first_at, type, event_id, line, order_id, recommendation_id, occurred_at,
+  SELECT n, first_at, type, event_id, line, order_id, recommendation_id, product_id, occurred_at,
     coalesce(value_minor, price_minor * quantity, 0) AS value_minor
   FROM catalog_event JOIN members USING (shopper_id)
   WHERE store_id = %(store)s AND NOT is_bot AND type IN (
@@ -251,13 +238,12 @@ WITH {{people}}, members AS MATERIALIZED (
   ) AS reported
   ORDER BY order_key, at
 ), answers AS (
-  SELECT n, first_at, min(occurred_at) AS at,
-    count(*) FILTER (WHERE type = {EventType.RECOMMENDATION_CLICK.value} AND line = 0) AS n_clicks,
-    bool_or(type = {EventType.RECOMMENDATION_VIEW.value})::int AS seen
+  SELECT n, first_at, type, min(occurred_at) AS at
   FROM did
   WHERE type IN ({EventType.RECOMMENDATION_VIEW.value}, {EventType.RECOMMENDATION_CLICK.value})
     AND recommendation_id IN (SELECT recommendation_id FROM impressions)
-  GROUP BY n, first_at, recommendation_id
+  GROUP BY n, first_at, type, recommendation_id,
+    CASE WHEN type = {EventType.RECOMMENDATION_CLICK.value} THEN product_id END
 ), deeds AS (
   SELECT n, first_at, at, value_minor::float8 AS revenue, 1 AS orders, 0 AS carts, 0 AS clicks,
     0 AS seen
@@ -266,7 +252,9 @@ WITH {{people}}, members AS MATERIALIZED (
   SELECT n, first_at, occurred_at, 0, 0, 1, 0, 0
   FROM did WHERE type = {EventType.ADD_TO_CART.value} AND line = 0
   UNION ALL
-  SELECT n, first_at, at, 0, 0, 0, n_clicks, seen FROM answers
+  SELECT n, first_at, at, 0, 0, 0, (type = {EventType.RECOMMENDATION_CLICK.value})::int,
+    (type = {EventType.RECOMMENDATION_VIEW.value})::int
+  FROM answers
 ), sums AS (
   SELECT n, CASE WHEN at < %(end_7)s THEN 0 WHEN at < %(end_14)s THEN 1 ELSE 2 END AS horizon,
     sum(revenue) AS revenue, sum(orders) AS orders, sum(carts) AS carts, sum(clicks) AS clicks,

@@ -15,11 +15,12 @@ from django.db import connection
 from analytics.metrics.lists import list_diversity, self_information, starts_of
 from analytics.models import ProductDay, ProductMonth, Reach, RecommendationDay
 from analytics.selectors.content_vectors import ContentVectors, content_vectors
-from analytics.selectors.insights_products import concentration, n_showable
-from analytics.selectors.product_totals import totals_packed, totals_unpacked
+from analytics.selectors.insights_products import concentration
+from analytics.selectors.product_totals import ProductTotals, totals_packed, totals_unpacked
 from analytics.services.insights_counting import STRATEGY_VERSION
 from catalog.memory import Bounded
 from catalog.models import EventType, Store
+from catalog.selectors.showable import n_of_catalog, showable_ids
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -81,7 +82,7 @@ def lists_measure(*, store: Store, days: list[date]) -> None:
     A list of fewer than two products with content has no diversity; without views or sales before
     it there is no novelty. Both are then unknown, not zero.
     """
-    vectors = content_vectors(store=store)
+    vectors = content_vectors(store_id=store.pk)
     for _, week in groupby(days, key=_monday):
         rows = _measured(store, list(week), vectors)
         RecommendationDay.objects.bulk_update(
@@ -210,7 +211,7 @@ def reach_measure(*, store: Store, days: list[date]) -> None:
     """Count again how much of the catalog the days, and their weeks, have shown."""
     if not days:
         return
-    n_catalog = n_showable(store=store)
+    showable = showable_ids(store_id=store.pk)
     for step, firsts, width in (
         (Reach.Step.DAY, days, 1),
         (Reach.Step.WEEK, sorted({_monday(day) for day in days}), 7),
@@ -221,15 +222,15 @@ def reach_measure(*, store: Store, days: list[date]) -> None:
                 store=store,
                 step=step,
                 first=first,
-                n_shown=len(counts),
-                n_catalog=max(n_catalog, len(counts)),
-                gini=concentration(counts, n_catalog),
+                n_shown=len(totals.shown_ids),
+                n_catalog=(n_catalog := n_of_catalog(showable, totals.shown_ids)),
+                gini=concentration(totals.n_shown[totals.n_shown > 0], n_catalog),
             )
-            for first, counts in _shown(store, firsts, width)
+            for first, totals in _shown(store, firsts, width)
         )
 
 
-def _shown(store: Store, firsts: list[date], width: int) -> Iterator[tuple[date, Int64Array]]:
+def _shown(store: Store, firsts: list[date], width: int) -> Iterator[tuple[date, ProductTotals]]:
     """How often each product was shown in the days from each first one on, where any was."""
     days = ProductDay.objects.filter(
         store=store, day__gte=firsts[0], day__lt=firsts[-1] + timedelta(days=width)
@@ -237,10 +238,9 @@ def _shown(store: Store, firsts: list[date], width: int) -> Iterator[tuple[date,
     packed = dict(days.values_list("day", "totals"))
     for first in firsts:
         span = (first + timedelta(days=n) for n in range(width))
-        counts = totals_unpacked(packed[day] for day in span if day in packed).n_shown
-        counts = counts[counts > 0]
-        if len(counts):
-            yield first, counts
+        totals = totals_unpacked(packed[day] for day in span if day in packed)
+        if len(totals.shown_ids):
+            yield first, totals
 
 
 def _monday(day: date) -> date:

@@ -161,7 +161,10 @@ COMPONENTS: dict[str, Schema] = {
                 "items": {"type": "number"},
                 "minItems": 1,
                 "maxItems": limits.MAX_VECTOR,
-                "description": "An embedding of your own.",
+                "description": (
+                    "Of a picture or text model of your own. Only vectors of the same length can be"
+                    " compared: send all of them from one model."
+                ),
             },
             "published_at": text("ISO 8601.", format="date-time"),
         },

@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from catalog.models import Event, EventType, Product, Store
 from catalog.models.products import CATEGORY_SEPARATOR
+from catalog.selectors.showable import SHOWABLE
 
 PER_PAGE = 50
 # What lists don't show.
@@ -23,12 +24,7 @@ MAX_PAGES = 200
 ALL_STATES = "all"
 DEFAULT_STATE = "available"
 STATES: dict[str, tuple[str, Q]] = {
-    "available": (
-        "Can be recommended",
-        Q(hidden=False, price_minor__gt=0)
-        & ~Q(availability=Product.Availability.OUT_OF_STOCK)
-        & (Q(stock_count=None) | Q(stock_count__gt=0)),
-    ),
+    "available": ("Can be recommended", SHOWABLE),
     "out_of_stock": (
         "Out of stock",
         Q(availability=Product.Availability.OUT_OF_STOCK) | Q(stock_count__lte=0),

@@ -72,6 +72,12 @@ app.conf.update(
             "schedule": 300.0,
             "options": {"expires": 290},
         },
+        # Every minute: whether the five of a store are over since its last look is asked there.
+        "sources for chance": {
+            "task": "recommender.tasks.learn_source_bandits",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
         "campaign guard": {
             "task": "recommender.tasks.guard_campaigns",
             "schedule": 180.0,

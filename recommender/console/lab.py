@@ -29,6 +29,7 @@ from recommender.console.lab_words import (
 from recommender.models import LabRun
 from recommender.selectors.lab import ACTIVE, history_stocks, lab_choice, lab_run_find, lab_runs
 from recommender.services.lab import (
+    CHOSEN,
     LabBusy,
     LabRefused,
     NotMeasured,
@@ -140,11 +141,14 @@ def lab_use_row(request: ConsoleRequest, lab_id: int) -> HttpResponse:
     training = used.run
     if training is not None:
         transaction.on_commit(lambda: run_hand_over(run=training))
-    waits = (
-        " The method is being trained for it; until that is done, its fallback answers."
-        if training is not None
-        else ""
-    )
+    waits = ""
+    if training is not None:
+        waits = " The method is being trained for it; until that is done, its fallback answers."
+    elif used.source == CHOSEN:
+        waits = (
+            " A training of the Lab's choice is on already: this method comes with it or right after"
+            " it. Until then what was trained before answers."
+        )
     messages.success(
         request,
         f"“{used.strategy.name}” is a strategy now, and in no placement yet: look at what it would"
@@ -200,7 +204,9 @@ def _page(request: ConsoleRequest, form: Form, *, status: int = 200) -> HttpResp
 
 def _questions(store: Store, form: Form) -> list[Question]:
     """What can be asked of this history; the first of it is chosen unless another was."""
-    stocks = history_stocks(store=store)
+    stocks = history_stocks(
+        store=store, enough={protocol.stock: protocol.enough for protocol in PROTOCOLS}
+    )
     out: list[Question] = []
     asked = form.protocol
     for protocol in PROTOCOLS:

@@ -26,11 +26,12 @@ _SECONDS_UNTIL_S = 600
 
 FAMILY_WORDS: dict[str, str] = {
     Run.Family.ITEM_SIMILARITY: "What is bought and looked at together. Serves product and cart pages.",
-    Run.Family.CONTENT: "What is alike by title, brand and category. Serves products that nobody bought yet.",
+    Run.Family.CONTENT: "What is alike by texts, attributes and own vectors. Serves what nobody bought yet.",
     Run.Family.POPULARITY: "What sells, and what is taking off. Serves where nothing is known of the shopper.",
-    Run.Family.PROFILES: "What each shopper likes, and buys again. Serves home pages.",
+    Run.Family.PROFILES: "What each shopper likes and buys again, and who is alike. Serves home pages.",
     Run.Family.SESSIONS: "What is looked at next. Follows each shopper from click to click.",
     Run.Family.BLEND: "How much each source counts. Serves strategies with a learned blend.",
+    Run.Family.SOURCE_BANDIT: "Which source deserves the places given to chance. Serves strategies that learn it.",
     Run.Family.CHOSEN_METHOD: "The method that was chosen in the Lab. Serves strategies of “The Lab's choice”.",
 }
 
@@ -75,6 +76,11 @@ _MEASURES: dict[str, tuple[str, str, bool]] = {
     "for_you_recall_at_20": (
         "By taste alone",
         "The same with nothing but the shopper's taste.",
+        True,
+    ),
+    "similar_shoppers_recall_at_20": (
+        "By similar shoppers alone",
+        "The same with nothing but what shoppers like them have.",
         True,
     ),
     "next_click_hit_rate_at_20": (
@@ -210,6 +216,7 @@ _ADDED = {
     Run.Family.SESSIONS: "added every 3 minutes, half an hour after a session's last click",
     Run.Family.CONTENT: "added within seconds",
     Run.Family.BLEND: "clicks are added every 20 minutes, where enough came in",
+    Run.Family.SOURCE_BANDIT: "places given to chance are counted every 5 minutes, once they are half an hour old",
 }
 
 

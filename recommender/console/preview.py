@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalog.console.access import ConsoleRequest, member_page
 from catalog.selectors.shopper_list import ShopperRow, shopper_page
+from recommender.console.bandit_words import exploration_told
 from recommender.console.blend_words import blend_told
 from recommender.console.preview_edit import EditOnPage, InvalidEdit, edit_from_form
 from recommender.console.preview_form import (
@@ -341,6 +342,7 @@ def _column(title: str, answer: Recommendation, products: list[Any]) -> dict[str
         "next_step": NEXT_STEPS.get(answer.reason, "") if answer.reason else "",
         "fallback": source_label(answer.fallback) if answer.fallback else "",
         "blend": blend_told(answer),
+        "exploration": exploration_told(answer),
     }
 
 

@@ -14,7 +14,6 @@ from catalog.money import money_text
 from recommender.console.strategy_words import source_label
 from recommender.serving.request import Recommendation
 from recommender.serving.snapshot import CatalogSnapshot
-from recommender.serving.sources import SOURCES
 from recommender.serving.trace import STEP_WORDS
 
 
@@ -75,7 +74,7 @@ def shown_products(
                 source=source_label(source),
                 mark=mark,
                 change=change,
-                reasons=_reasons(answer, snapshot, card["product_id"]),
+                reasons=_reasons(answer, card["product_id"]),
             )
         )
     return shown
@@ -108,7 +107,7 @@ def change_words(now: Recommendation, then: Recommendation) -> str:
     return f"Your edit changes this: {', '.join(parts)}."
 
 
-def _reasons(answer: Recommendation, snapshot: CatalogSnapshot, external_id: str) -> list[str]:
+def _reasons(answer: Recommendation, external_id: str) -> list[str]:
     if answer.trace is None:
         return []
     told = answer.trace.products.get(external_id)
@@ -117,11 +116,11 @@ def _reasons(answer: Recommendation, snapshot: CatalogSnapshot, external_id: str
     parts: Mapping[str, Mapping[str, Any]] = told["parts"]
     total = sum(part["score"] for part in parts.values())
     reasons = [
-        _part_words(name, part, total, snapshot)
+        _part_words(name, part, total)
         for name, part in sorted(parts.items(), key=lambda entry: -entry[1]["score"])
     ]
     if not parts:
-        reasons.append(_unblended_words(told, answer, snapshot))
+        reasons.append(_unblended_words(told, answer))
     place = told.get("place_by_score")
     if place is not None:
         reasons.append(_place_words(told, place))
@@ -129,31 +128,27 @@ def _reasons(answer: Recommendation, snapshot: CatalogSnapshot, external_id: str
     return reasons
 
 
-def _part_words(name: str, part: Mapping[str, Any], total: float, snapshot: CatalogSnapshot) -> str:
-    start = _start_words(name, part.get("because"), snapshot)
+def _part_words(name: str, part: Mapping[str, Any], total: float) -> str:
+    start = f"{part['words']}, " if part["words"] else ""
     share = f", {part['score'] / total * 100:.0f} % of its score" if total > 0 else ""
     among = f" of {part['of']}" if part.get("of") else ""
     return (
-        f"{source_label(name)}: {start}place {part['rank']}{among} there,"
+        f"{_finder(name, part)}: {start}place {part['rank']}{among} there,"
         f" adds {part['score']:.3f}{share}."
     )
 
 
-def _unblended_words(
-    told: Mapping[str, Any], answer: Recommendation, snapshot: CatalogSnapshot
-) -> str:
-    start = _start_words(told["source"], told.get("because"), snapshot).rstrip(", ")
+def _unblended_words(told: Mapping[str, Any], answer: Recommendation) -> str:
     filled = answer.fallback is not None
     why = "Filled in by the fallback" if filled else "From"
-    return f"{why} {source_label(told['source'])}{': ' + start if start else ''}."
+    words = f": {told['words']}" if told["words"] else ""
+    return f"{why} {_finder(told['source'], told)}{words}."
 
 
-def _start_words(name: str, because: str | None, snapshot: CatalogSnapshot) -> str:
-    words = SOURCES[name].because if name in SOURCES else ""
-    row = snapshot.row_of_external.get(because) if because else None
-    if row is None or not words:
-        return ""
-    return f"{words[0].lower()}{words[1:]} “{snapshot.card(row)['title']}”, "
+def _finder(source: str, told: Mapping[str, Any]) -> str:
+    """A source, and of the Lab's choice the method that it is now."""
+    method = f" ({told['method']})" if "method" in told else ""
+    return f"{source_label(source)}{method}"
 
 
 def _place_words(told: Mapping[str, Any], place: int) -> str:

@@ -10,10 +10,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog.console.access import EDITORS, ConsoleRequest, can_edit, member_page
+from recommender.console.bandit_words import exploration_words
 from recommender.console.blend_words import learned_words
 from recommender.console.strategy_form import (
     BLENDS,
     CATEGORIES,
+    EXPLORATIONS,
     PREFERENCES,
     PRICE_BANDS,
     StrategyForm,
@@ -24,6 +26,7 @@ from recommender.console.strategy_form import (
 )
 from recommender.console.strategy_words import StrategyWords, source_label, strategy_words
 from recommender.models import Placement, Strategy, StrategyVersion
+from recommender.selectors.placement_figures import placements_of
 from recommender.selectors.strategies import (
     strategies_of,
     strategy_find,
@@ -131,6 +134,7 @@ def strategy_page(request: ConsoleRequest, key: str) -> HttpResponse:
         "latest": versions[0],
         "words": _words(versions[0]),
         "learned": learned_words(request.store, _document(versions[0])),
+        "exploration": exploration_words(request.store, strategy, _document(versions[0])),
         "versions": _version_rows(versions, placements),
         "placements": placements,
         "n_behind": sum(each.strategy_version_id != versions[0].pk for each in placements),
@@ -261,11 +265,21 @@ def _editor(
         "categories": CATEGORIES,
         "price_bands": PRICE_BANDS,
         "preferences": PREFERENCES,
+        "explorations": EXPLORATIONS,
         "fallbacks": [(name, source_label(name)) for name in FALLBACK_NAMES],
         "max_exploration": round(MAX_EXPLORATION * 100),
         "max_handpicked": MAX_HANDPICKED,
+        "tried_on": _tried_on(request, start),
     }
     return render(request, "console/strategies/editor.html", context, status=status)
+
+
+def _tried_on(request: ConsoleRequest, start: Recipe | None) -> str:
+    """Where the preview of a recipe begins: the first placement of the pages that it is for."""
+    if start is None:
+        return ""
+    placements = placements_of(store=request.store)
+    return next((each.slug for each in placements if each.page_type == start.page_type), "")
 
 
 def _refused(post: QueryDict, error: StrategyRefused | InvalidStrategyError) -> StrategyForm:

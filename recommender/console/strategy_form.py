@@ -47,6 +47,10 @@ PREFERENCES = {
     "fresh": "New products first",
     "popular": "What sells first",
 }
+EXPLORATIONS = {
+    "score": "Draw by score",
+    "bandit": "Learn which source deserves the places",
+}
 # In the order that the editor shows them: what starts from the page, from the shopper, from the shop.
 _EDITOR_ORDER = (
     "bought_together",
@@ -55,6 +59,7 @@ _EDITOR_ORDER = (
     "next_click",
     "session_neighbours",
     "for_you",
+    "similar_shoppers",
     "buy_again",
     "recently_viewed",
     "trending",
@@ -141,6 +146,7 @@ def strategy_document_from_form(post: QueryDict) -> dict[str, Any]:
             "strength": _share(post, "prefer_strength", wrong, default=0.3),
         },
         "exploration": _share(post, "exploration", wrong, highest=MAX_EXPLORATION),
+        "explore_by": _choice(post, "explore_by", EXPLORATIONS, wrong),
         "minimum_relevance": _share(post, "minimum_relevance", wrong),
         "handpicked": product_ids_from(post.get("handpicked", "")),
         "blend": _choice(post, "blend", BLENDS, wrong),
@@ -178,6 +184,7 @@ def form_of_document(document: StrategyDocument) -> StrategyForm:
         "prefer": document.prefer.kind,
         "prefer_strength": _text(document.prefer.strength * 100),
         "exploration": _text(document.exploration * 100),
+        "explore_by": document.explore_by,
         "minimum_relevance": _text(document.minimum_relevance * 100),
         "handpicked": "\n".join(document.handpicked),
         "blend": document.blend,

@@ -101,7 +101,12 @@ def _rules(document: StrategyDocument) -> list[str]:
     if document.exploration:
         rules.append(
             f"{document.exploration * 100:.0f} % of the places show something from further down,"
-            " by chance."
+            " by chance"
+            + (
+                "; it learns which source deserves them."
+                if document.explore_by == "bandit"
+                else "."
+            )
         )
     if document.handpicked:
         n = len(document.handpicked)

@@ -170,6 +170,42 @@ class SessionIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class ShopperIndex:
+    """Histories by shopper and by item: the input of `online.shopper_neighbours`.
+
+    Attributes
+    ----------
+    shopper_offsets, shopper_items, shopper_weights : int64[n_shoppers + 1], int32[n], float32[n]
+        The items of shopper ``s`` are the lines ``shopper_offsets[s]:shopper_offsets[s + 1]``,
+        ascending. Weights are above 0.
+    item_offsets, item_shoppers, item_weights : int64[n_items + 1], int32[n], float32[n]
+        The same by item.
+    sums, squares, sizes : float64[n_shoppers]
+        Of every shopper's weights, and how many items they have.
+    """
+
+    shopper_offsets: Int64Array
+    shopper_items: Int32Array
+    shopper_weights: Float32Array
+    item_offsets: Int64Array
+    item_shoppers: Int32Array
+    item_weights: Float32Array
+    sums: Float64Array
+    squares: Float64Array
+    sizes: Float64Array
+
+    @property
+    def n_items(self) -> int:
+        """Length of the catalog."""
+        return len(self.item_offsets) - 1
+
+    @property
+    def n_shoppers(self) -> int:
+        """Number of shoppers, with or without a history."""
+        return len(self.shopper_offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
 class EaseModel:
     """A linear item-item model over the best supported items.
 

@@ -39,6 +39,10 @@ class Impression(models.Model):
     )
     device = models.CharField(max_length=16, null=True)
     took_us = models.IntegerField()
+    situation = models.SmallIntegerField(
+        null=True,
+        help_text="Where whom chance draws is learned: the situation that it went by",
+    )
     context = models.JSONField(
         null=True,
         help_text="What the page asked with, to answer it again; empty: not written down",
@@ -49,6 +53,12 @@ class Impression(models.Model):
             models.Index(fields=("store", "-delivered_at"), name="impression_delivered"),
             models.Index(
                 fields=("store", "placement_id", "-delivered_at"), name="impression_placement"
+            ),
+            # Few answers have one, and all that have are read again every few minutes.
+            models.Index(
+                fields=("store", "delivered_at"),
+                condition=models.Q(situation__isnull=False),
+                name="impression_situation",
             ),
         )
 

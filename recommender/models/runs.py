@@ -30,6 +30,7 @@ class Run(models.Model):
         SESSIONS = "sessions", "Sessions and next clicks"
         CHOSEN_METHOD = "chosen_method", "The Lab's choice"
         BLEND = "blend", "Blend weights"
+        SOURCE_BANDIT = "source_bandit", "Sources for places given to chance"
 
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", "Schedule"

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 from django.db import connection
 
+from catalog.selectors.showable import AVAILABLE_SQL, VISIBLE_SQL
+
 # A transaction that writes products may be open this long before it commits: rows are read again
 # from this far behind the newest one that was seen, and skipped if they are the same.
 OVERLAP_S = 15 * 60
 
-_COLUMNS = """
+_COLUMNS = f"""
     id, external_id, title, url, image_url, price_minor, list_price_minor, currency,
-    availability <> 'out_of_stock' AND coalesce(stock_count, 1) > 0,
-    NOT hidden AND deleted_at IS NULL, brand, category_path,
+    {AVAILABLE_SQL}, {VISIBLE_SQL}, brand, category_path,
     extract(epoch FROM published_at)::int8, (extract(epoch FROM updated_at) * 1000000)::int8,
     availability, stock_count, margin_minor, tags || member_tags, attributes::text
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -10,8 +12,10 @@ from recommender.models import LabChoice, LabRun
 from recommender.selectors.training_data import TELLING
 
 ACTIVE = (LabRun.State.QUEUED, LabRun.State.RUNNING)
-# The newest events that are counted; whoever has so many has enough for every question.
+# The newest events that are counted. To a large shop they are half a day, in which nobody orders on
+# two days: where they aren't enough for a question, so many are counted.
 N_NEWEST = 50_000
+N_MORE = 500_000
 
 _COUNTS = f"""
 WITH newest AS MATERIALIZED (
@@ -21,6 +25,7 @@ WITH newest AS MATERIALIZED (
   ORDER BY occurred_at DESC LIMIT %(limit)s
 )
 SELECT
+  (SELECT count(*) FROM newest),
   (SELECT count(*) FROM (
     SELECT 1 FROM newest WHERE type = %(purchase)s
     GROUP BY shopper_id HAVING min(occurred_on) < max(occurred_on)) customers),
@@ -35,21 +40,31 @@ SELECT
 STEPS = (EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.ADD_TO_CART)
 
 
-def history_stocks(*, store: Store) -> dict[str, int]:
+def history_stocks(*, store: Store, enough: Mapping[str, int]) -> dict[str, int]:
     """Among the newest events: "customers" with orders on two days, "baskets" of three or more
-    products, "visits" to two or more products. One query.
+    products, "visits" to two or more products. One query; two if there are more events than it
+    counts, and less of anything than is `enough`.
     """
+    n_counted, stocks = _stocks(store, N_NEWEST)
+    if n_counted == N_NEWEST and any(stocks[name] < n for name, n in enough.items()):
+        _, stocks = _stocks(store, N_MORE)
+    return stocks
+
+
+def _stocks(store: Store, limit: int) -> tuple[int, dict[str, int]]:
+    """How many of the newest events were counted, and what of."""
     with connection.cursor() as cursor:
         cursor.execute(
             _COUNTS,
             {
                 "store": store.pk,
-                "limit": N_NEWEST,
+                "limit": limit,
                 "purchase": EventType.PURCHASE,
                 "steps": [int(step) for step in STEPS],
             },
         )
-        return dict(zip(("customers", "baskets", "visits"), cursor.fetchone(), strict=True))
+        n_counted, *counts = cursor.fetchone()
+    return n_counted, dict(zip(("customers", "baskets", "visits"), counts, strict=True))
 
 
 def lab_runs(*, store: Store) -> QuerySet[LabRun]:

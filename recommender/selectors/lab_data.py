@@ -32,6 +32,9 @@ from recommender.selectors.training_data import (
 MIN_BASKET = 3
 # The latest questions; a sample of them is asked anyway.
 MAX_QUERIES = 20_000
+# Questions of one visit: a machine that names itself a browser may look at the whole catalog in one,
+# and would be asked about alone.
+MAX_OF_A_VISIT = 50
 NOTHING = np.empty(0, np.int32)
 
 
@@ -221,7 +224,7 @@ def _baskets(
 
 
 def _next_click(history: LabHistory, events: TrainingEvents, cut_s: int) -> Task:
-    """Every beginning of a visit that ended after the cut is a question."""
+    """Every beginning of a visit that ended after the cut is a question, of a long one the first."""
     sessions = _sessions(events)
     n_before = int(np.searchsorted(sessions.times_s, cut_s))
     before = take_sessions(sessions, 0, n_before)
@@ -235,7 +238,7 @@ def _next_click(history: LabHistory, events: TrainingEvents, cut_s: int) -> Task
     relevant: list[Int32Array] = []
     for number in range(len(sessions) - 1, n_before - 1, -1):
         clicks = sessions.item_rows[sessions.offsets[number] : sessions.offsets[number + 1]]
-        for length in range(1, len(clicks)):
+        for length in range(1, min(len(clicks), MAX_OF_A_VISIT + 1)):
             queries.append(Query(clicks[:length], removed=NOTHING))
             relevant.append(clicks[length : length + 1])
         if len(queries) >= MAX_QUERIES:

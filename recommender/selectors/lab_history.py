@@ -5,7 +5,6 @@ Read by what trains, never by a web process: it brings the engine's offline side
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,9 @@ from django.db import connection
 
 from recommender.engine.id_map import IdMap
 from recommender.engine.methods.inputs import ItemFacts
+from recommender.engine.offline.content_own import common_length
 from recommender.engine.types import NO_ROW, Float32Array, Int32Array, Int64Array
+from recommender.selectors.own_vectors import own_vector_lengths, own_vectors
 from recommender.selectors.training_data import (
     TrainingEvents,
     TrainingProducts,
@@ -107,34 +108,35 @@ def _catalog_facts(
     """Prices (NaN: none), dates of publication (0: none), and own vectors if products have some."""
     n = len(product_ids)
     prices, published = np.full(n, np.nan, np.float32), np.zeros(n, np.int64)
-    vectors: dict[int, list[float]] = {}
     ids = IdMap(product_ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, price_minor, floor(extract(epoch FROM published_at))::int8, vector"
+            "SELECT id, price_minor, floor(extract(epoch FROM published_at))::int8"
             " FROM catalog_product WHERE store_id = %s AND id = ANY(%s)",
             [store_id, product_ids.tolist()],
         )
         found = cursor.fetchall()
     rows = ids.rows_of(np.array([line[0] for line in found], np.int64)).tolist()
-    for row, (_, price_minor, published_s, vector) in zip(rows, found, strict=True):
+    for row, (_, price_minor, published_s) in zip(rows, found, strict=True):
         prices[row] = np.nan if price_minor is None else price_minor
         published[row] = published_s or 0
-        if vector:
-            vectors[row] = vector
-    return prices, published, _vector_matrix(vectors, n)
+    return prices, published, _vector_matrix(store_id, ids)
 
 
-def _vector_matrix(vectors: dict[int, list[float]], n: int) -> Float32Array | None:
-    """The vectors of the usual length; a line of zeros for whoever has another one or none."""
-    if not vectors:
+def _vector_matrix(store_id: int, ids: IdMap) -> Float32Array | None:
+    """The vectors of the usual length; a line of zeros for whoever has another one or none.
+
+    A block at a time: as Python's numbers they would take ten times the memory.
+    """
+    lengths = own_vector_lengths(store_id=store_id)
+    length = common_length(size for size, count in lengths.items() for _ in range(count))
+    if not length:
         return None
-    length = Counter(len(vector) for vector in vectors.values()).most_common(1)[0][0]
-    matrix = np.zeros((n, length), np.float32)
-    for row, vector in vectors.items():
-        if len(vector) == length:
-            matrix[row] = vector
-    return matrix
+    matrix = np.zeros((len(ids), length), np.float32)
+    for block in own_vectors(store_id=store_id, length=length):
+        rows = ids.rows_of(block.product_ids)
+        matrix[rows[rows >= 0]] = block.vectors[rows >= 0]
+    return matrix if matrix.any() else None
 
 
 def _text(products: TrainingProducts, row: int) -> str:

@@ -11,7 +11,7 @@ from recommender.models import Artifact, Run
 
 ACTIVE = (Run.State.QUEUED, Run.State.RUNNING)
 # Trained only where somebody has asked for them; elsewhere there is nothing to say about them.
-ON_CHOICE = frozenset({Run.Family.CHOSEN_METHOD, Run.Family.BLEND})
+ON_CHOICE = frozenset({Run.Family.CHOSEN_METHOD, Run.Family.BLEND, Run.Family.SOURCE_BANDIT})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,31 +20,42 @@ from catalog.models import Store, User
 from catalog.services.audit import audit_record
 from recommender.engine.weighting import EVENT_WEIGHTS
 from recommender.models import Placement, Rule, Segment, Strategy
+from recommender.selectors.content_weights import content_weights_row, weights_of
 from recommender.selectors.event_weights import event_weights
+from recommender.selectors.lab import lab_choice
 from recommender.services.configuration_file import (
     SCHEMA,
+    ChosenMethodEntry,
     Configuration,
+    ContentWeightsEntry,
     PlacementEntry,
     RuleEntry,
     SegmentEntry,
     StrategyEntry,
 )
-from recommender.services.event_weights import WeightsRefused, event_weights_save
-from recommender.services.placements import (
-    PlacementFields,
-    PlacementRefused,
-    placement_create,
-    placement_edit,
-    placement_pause,
+from recommender.services.configuration_writing import (
+    CHOSEN_METHOD_ENTRY,
+    CONTENT_WEIGHTS_ENTRY,
+    EVENT_WEIGHTS_ENTRY,
+    learning_import,
+    placements_import,
+    rules_import,
+    segments_import,
+    strategies_import,
 )
-from recommender.services.rules import RuleRefused, rule_create, rule_edit, rule_switch
-from recommender.services.segments import SegmentRefused, segment_create, segment_edit
-from recommender.services.strategies import settings_touch, strategy_version_create
-from recommender.serving.rules import InvalidRuleError, rule_json, rule_parse
-from recommender.serving.segments import InvalidSegmentError, segment_json, segment_parse
+from recommender.services.content_weights import ContentWeightsRefused, content_weights_check
+from recommender.services.event_weights import WeightsRefused
+from recommender.services.lab_shelf import METHOD_OF, PROTOCOL_OF
+from recommender.services.placements import (
+    PlacementRefused,
+)
+from recommender.services.rules import RuleRefused
+from recommender.services.segments import SegmentRefused
+from recommender.services.strategies import settings_touch
+from recommender.serving.rules import InvalidRuleError, rule_parse
+from recommender.serving.segments import InvalidSegmentError, segment_parse
 from recommender.serving.strategy import (
     InvalidStrategyError,
-    strategy_digest,
     strategy_parse,
 )
 
@@ -93,7 +104,7 @@ class Plan:
 
 
 def configuration_export(*, store: Store) -> bytes:
-    """The store's configuration as indented JSON. Six queries."""
+    """The store's configuration as indented JSON. Eight queries."""
     configuration = Configuration(
         vitrine_configuration=SCHEMA,
         currency=store.currency,
@@ -104,6 +115,8 @@ def configuration_export(*, store: Store) -> bytes:
         segments=tuple(_segments(store).values()),
         rules=tuple(_rules(store)),
         event_weights=dict(event_weights(store_id=store.pk)),
+        content_weights=_content_weights(store),
+        chosen_method=_chosen_method(store),
     )
     return msgspec.json.format(msgspec.json.encode(configuration), indent=2)
 
@@ -140,7 +153,7 @@ def configuration_read(*, store: Store, raw: bytes) -> Configuration:
 
 
 def configuration_plan(*, store: Store, configuration: Configuration) -> Plan:
-    """What importing would create, change, and leave as it is. Six queries, nothing is written."""
+    """What importing would create, change, and leave as it is. Eight queries, nothing is written."""
     changes: list[Change] = []
     strategies, placements, segments = _strategies(store), _placements(store), _segments(store)
     rules = {entry.name: entry for entry in reversed(_rules(store))}
@@ -155,7 +168,16 @@ def configuration_plan(*, store: Store, configuration: Configuration) -> Plan:
     current = dict(event_weights(store_id=store.pk))
     if configuration.event_weights:
         verb = "same" if weights == current else "change"
-        changes.append(Change(verb, "event weights", "Event weights", current, weights))
+        changes.append(Change(verb, *EVENT_WEIGHTS_ENTRY, current, weights))
+    for (kind, name), known_one, wanted_one in (
+        (CONTENT_WEIGHTS_ENTRY, _content_weights(store), configuration.content_weights),
+        (CHOSEN_METHOD_ENTRY, _chosen_method(store), configuration.chosen_method),
+    ):
+        changes += _compared(
+            kind,
+            {} if known_one is None else {name: known_one},
+            {} if wanted_one is None else {name: wanted_one},
+        )
     return Plan(tuple(changes))
 
 
@@ -179,16 +201,11 @@ def configuration_import(
                     ["Something was changed meanwhile. Look at what would happen now."]
                 )
             touched = {(each.kind, each.name) for each in plan.changes if each.verb != "same"}
-            _segments_import(store, configuration, touched, member)
-            _strategies_import(store, configuration, touched, member)
-            _placements_import(store, configuration, touched, member)
-            _rules_import(store, configuration, touched, member)
-            if ("event weights", "Event weights") in touched:
-                event_weights_save(
-                    store=store,
-                    weights={**EVENT_WEIGHTS, **configuration.event_weights},
-                    member=member,
-                )
+            segments_import(store, configuration, touched, member)
+            strategies_import(store, configuration, touched, member)
+            placements_import(store, configuration, touched, member)
+            rules_import(store, configuration, touched, member)
+            learning_import(store, configuration, touched, member)
             audit_record(
                 store=store,
                 actor=member,
@@ -243,6 +260,7 @@ def _problems(store: Store, read: Configuration) -> list[str]:
             rule_parse(rule.document)
         except InvalidRuleError as error:
             problems.append(f"rules[{n}] “{rule.name}”: {error}")
+    problems += _learning_problems(read)
     known = {each.key for each in read.strategies}
     known |= set(Strategy.objects.filter(store=store).values_list("key", flat=True))
     problems += [
@@ -255,6 +273,21 @@ def _problems(store: Store, read: Configuration) -> list[str]:
         problems.append(
             f"currency: amounts are in {read.currency}, and the store sells in {store.currency}."
         )
+    return problems
+
+
+def _learning_problems(read: Configuration) -> list[str]:
+    problems: list[str] = []
+    if read.content_weights is not None:
+        try:
+            content_weights_check(read.content_weights.weights())
+        except ContentWeightsRefused as error:
+            problems.append(f"content_weights: {error}")
+    chosen = read.chosen_method
+    if chosen is not None and chosen.method not in METHOD_OF:
+        problems.append(f"chosen_method: this Vitrine has no method “{chosen.method}”.")
+    if chosen is not None and chosen.protocol not in PROTOCOL_OF:
+        problems.append(f"chosen_method: the Lab has no question “{chosen.protocol}”.")
     return problems
 
 
@@ -309,110 +342,14 @@ def _rules(store: Store) -> list[RuleEntry]:
     ]
 
 
-def _segments_import(
-    store: Store, read: Configuration, touched: set[tuple[str, str]], member: User | None
-) -> None:
-    known = {each.key: each for each in Segment.objects.filter(store=store)}
-    for entry in read.segments:
-        if ("segment", entry.key) not in touched:
-            continue
-        stored = segment_json(segment_parse(entry.document))
-        if entry.key in known:
-            segment_edit(segment=known[entry.key], name=entry.name, document=stored, member=member)
-        else:
-            segment_create(
-                store=store, key=entry.key, name=entry.name, document=stored, member=member
-            )
+def _content_weights(store: Store) -> ContentWeightsEntry | None:
+    row = content_weights_row(store_id=store.pk)
+    return None if row is None else ContentWeightsEntry(**weights_of(row))
 
 
-def _strategies_import(
-    store: Store, read: Configuration, touched: set[tuple[str, str]], member: User | None
-) -> None:
-    """New versions; placements that show the strategy's latest version go on to the new one."""
-    for entry in read.strategies:
-        if ("strategy", entry.key) not in touched:
-            continue
-        strategy, created = Strategy.objects.get_or_create(
-            store=store,
-            key=entry.key,
-            defaults={"name": entry.name, "description": entry.description},
-        )
-        before = None if created else {"name": strategy.name, "description": strategy.description}
-        strategy.name, strategy.description = entry.name, entry.description
-        strategy.save()
-        latest = strategy.versions.order_by("-number").first()
-        digest = strategy_digest(strategy_parse(entry.document))
-        if latest is None or latest.digest != digest:
-            version = strategy_version_create(
-                strategy=strategy, document=entry.document, note="Imported", author=member
-            )
-            if latest is not None:
-                Placement.objects.filter(store=store, strategy_version=latest).update(
-                    strategy_version=version
-                )
-        audit_record(
-            store=store,
-            actor=member,
-            action="strategy.create" if created else "strategy.edit",
-            subject=entry.name,
-            subject_key=entry.key,
-            before=before,
-            after={"name": entry.name, "document": entry.document},
-        )
-
-
-def _placements_import(
-    store: Store, read: Configuration, touched: set[tuple[str, str]], member: User | None
-) -> None:
-    known = {
-        each.slug: each for each in Placement.objects.filter(store=store).select_related("store")
-    }
-    for entry in read.placements:
-        if ("placement", entry.slug) not in touched:
-            continue
-        placement = known.get(entry.slug)
-        strategy = Strategy.objects.get(store=store, key=entry.strategy)
-        shown = placement.strategy_version if placement is not None else None
-        if shown is None or shown.strategy_id != strategy.pk:
-            shown = strategy.versions.order_by("-number").first()
-        fields = PlacementFields(
-            name=entry.name,
-            title=entry.title,
-            page_type=entry.page_type,
-            n_products=entry.n_products,
-            n_minimum=entry.n_minimum,
-            below_minimum=entry.below_minimum,
-            position=entry.position,
-            strategy_version_id=shown.pk if shown is not None else None,
-            title_by_locale=entry.title_by_locale,
-            exclude=entry.exclude,
-        )
-        if placement is None:
-            placement = placement_create(store=store, slug=entry.slug, fields=fields, actor=member)
-        else:
-            placement_edit(placement=placement, fields=fields, actor=member)
-        placement_pause(placement=placement, paused=entry.paused, actor=member)
-
-
-def _rules_import(
-    store: Store, read: Configuration, touched: set[tuple[str, str]], member: User | None
-) -> None:
-    known: dict[str, Rule] = {}
-    for rule in Rule.objects.filter(store=store).order_by("-position", "-pk"):
-        known[rule.name] = rule
-    for entry in read.rules:
-        if ("rule", entry.name) not in touched:
-            continue
-        fields: dict[str, Any] = {
-            "name": entry.name,
-            "note": entry.note,
-            "document": rule_json(rule_parse(entry.document)),
-            "starts_at": entry.starts_at,
-            "ends_at": entry.ends_at,
-        }
-        if entry.name not in known:
-            rule_create(store=store, member=member, enabled=entry.enabled, **fields)
-            continue
-        edited = rule_edit(rule=known[entry.name], member=member, **fields)
-        if edited.enabled != entry.enabled:
-            rule_switch(rule=edited, on=entry.enabled, member=member)
+def _chosen_method(store: Store) -> ChosenMethodEntry | None:
+    """None too for a method that is gone: it can't be trained, so nobody could import it."""
+    choice = lab_choice(store_id=store.pk)
+    if choice is None or choice.method not in METHOD_OF or choice.protocol not in PROTOCOL_OF:
+        return None
+    return ChosenMethodEntry(choice.method, choice.protocol, choice.parameters)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-SCHEMA = 1
+# 2: `content_weights` and `chosen_method` came.
+SCHEMA = 2
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 Key = Annotated[str, msgspec.Meta(pattern=r"^[-a-z0-9_]{1,80}$")]
 
@@ -49,8 +50,28 @@ class RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enabled: bool = True
 
 
+class ContentWeightsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    text: int
+    attributes: int
+    own_vectors: int
+
+    def weights(self) -> dict[str, int]:
+        return msgspec.structs.asdict(self)
+
+
+class ChosenMethodEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The Lab's choice. `parameters` as the comparison chose them."""
+
+    method: Key
+    protocol: Key
+    parameters: dict[str, Any] = {}
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file. `vitrine_configuration` is the number of its schema."""
+    """The file. `vitrine_configuration` is the number of its schema.
+
+    None where nobody has chosen: Vitrine decides, and an import leaves what is there.
+    """
 
     vitrine_configuration: int
     currency: str
@@ -61,3 +82,5 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[SegmentEntry, ...] = ()
     rules: tuple[RuleEntry, ...] = ()
     event_weights: dict[str, float] = {}
+    content_weights: ContentWeightsEntry | None = None
+    chosen_method: ChosenMethodEntry | None = None

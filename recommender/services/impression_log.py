@@ -179,6 +179,7 @@ def _row(delivered: Delivered) -> ImpressionRow:
         context=request_context(request),
         rule_id=recommendation.rule_id,
         teams=recommendation.teams,
+        situation=recommendation.situation,
     )
 
 

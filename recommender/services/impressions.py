@@ -36,6 +36,7 @@ class ImpressionRow(NamedTuple):
     context: str | None = None
     rule_id: int | None = None
     teams: list[int] | None = None
+    situation: int | None = None
 
 
 class ExposureRow(NamedTuple):
@@ -53,7 +54,7 @@ class ExposureRow(NamedTuple):
 _COLUMNS = (
     "store_id, recommendation_id, delivered_on, delivered_at, placement_id, strategy_version_id,"
     " experiment_id, variant_id, shopper_external_id, session_id, product_ids, sources,"
-    " propensities, fallback, reason, device, took_us, context, rule_id, teams"
+    " propensities, fallback, reason, device, took_us, context, rule_id, teams, situation"
 )
 
 
@@ -164,7 +165,8 @@ def impression_line(row: ImpressionRow) -> str:
         f"{{{','.join(map(str, row.product_ids))}}}\t{{{','.join(row.sources)}}}\t"
         f"{{{','.join(map(str, row.propensities))}}}\t{_text(row.fallback)}\t"
         f"{_text(row.reason)}\t{_text(row.device)}\t{row.took_us}\t"
-        f"{_text(row.context)}\t{_number(row.rule_id)}\t{_numbers(row.teams)}\n"
+        f"{_text(row.context)}\t{_number(row.rule_id)}\t{_numbers(row.teams)}\t"
+        f"{_number(row.situation)}\n"
     )
 
 

@@ -13,11 +13,13 @@ from typing import Any
 import structlog
 from celery import current_app
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
+from catalog.services.locks import turn
 from recommender.models import LabChoice, LabRun, Run, Strategy
 from recommender.selectors.lab import ACTIVE
 from recommender.services.lab_shelf import (
@@ -26,6 +28,7 @@ from recommender.services.lab_shelf import (
     METHOD_OF,
     PROTOCOL_OF,
 )
+from recommender.services.strategies import store_lock
 from recommender.services.strategy_editing import StrategyRefused, strategy_create
 from recommender.services.training.runs import RunActive, run_request
 from recommender.serving.strategy import SOURCE_NAMES
@@ -34,6 +37,8 @@ CHOSEN = "chosen"
 """The source that serves whatever method a member chose here."""
 # A single fit of a method that isn't quick may take this long without a sign of life.
 DEAD_AFTER = timedelta(minutes=30)
+# Where nothing is being trained, one that was silent for so long is made by nobody.
+SILENT_AFTER = timedelta(minutes=2)
 # A queued comparison that no worker took is handed over again.
 FORGOTTEN_AFTER = timedelta(seconds=30)
 KEPT_RUNS = 50
@@ -72,7 +77,8 @@ class Used:
     source
         That it is made of.
     run
-        The training that the source still needs; None where it serves already or one is on.
+        The training that the source still needs; None where it serves already, or where one is on
+        (what it lacks is trained after it).
     """
 
     strategy: Strategy
@@ -151,11 +157,29 @@ def labs_forgotten() -> list[LabRun]:
 
 def labs_bury_dead(*, store: Store) -> int:
     """End comparisons without a pulse: their process was killed. What they found stays."""
-    return LabRun.objects.filter(
-        store=store,
-        state=LabRun.State.RUNNING,
-        heartbeat_at__lt=timezone.now() - DEAD_AFTER,
-    ).update(
+    return _bury(_silent_for(DEAD_AFTER).filter(store=store))
+
+
+def labs_bury_killed() -> int:
+    """End the comparisons of all stores whose process was killed, or broke, without a word.
+
+    A fit may be silent for long, but whoever makes a comparison has the turn of trainings. Most
+    come back to a worker, which ends them (`lab_execute`): not after a crash that lost the queue as
+    well, or a fit that took all the time of a task.
+    """
+    silent = _silent_for(SILENT_AFTER)
+    if not silent.exists():
+        return 0
+    with turn("training") as nobody_trains:
+        return _bury(silent) if nobody_trains else 0
+
+
+def _silent_for(time: timedelta) -> QuerySet[LabRun]:
+    return LabRun.objects.filter(state=LabRun.State.RUNNING, heartbeat_at__lt=timezone.now() - time)
+
+
+def _bury(dead: QuerySet[LabRun]) -> int:
+    return dead.update(
         state=LabRun.State.FAILED,
         finished_at=timezone.now(),
         step="",
@@ -209,7 +233,19 @@ def lab_use(*, run: LabRun, method: str, actor: User | None = None) -> Used:
     estimate = row["metrics"].get(protocol.figure)
     figure = "" if estimate is None else f", {protocol.figure} {estimate['value']:.3f}"
     with transaction.atomic():
-        training = _choose(run, row, actor) if source == CHOSEN else None
+        # Two members who use the same row at once get two names.
+        store_lock(run.store_id)
+        training = None
+        if source == CHOSEN:
+            training = lab_choose(
+                store=run.store,
+                method=row["key"],
+                title=row["title"],
+                protocol=run.settings["protocol"],
+                parameters=row["parameters"],
+                run=run,
+                actor=actor,
+            )
         strategy = _strategy(
             run.store,
             title=row["title"],
@@ -249,38 +285,51 @@ def parameter_words(parameters: Mapping[str, Any]) -> str:
     return ", ".join(words) or "no parameters"
 
 
-def _choose(run: LabRun, row: Mapping[str, Any], actor: User | None) -> Run | None:
-    before = LabChoice.objects.filter(store=run.store).first()
+def lab_choose(
+    *,
+    store: Store,
+    method: str,
+    title: str,
+    protocol: str,
+    parameters: Mapping[str, Any],
+    run: LabRun | None = None,
+    actor: User | None = None,
+) -> Run | None:
+    """Let a method of the shelf serve as the source "chosen", and ask for its training.
+
+    Within the transaction of whoever calls it, who hands the training over on commit. None if one
+    is active: if that has begun it has read the choice before, and this one is due when it is done.
+    """
+    before = LabChoice.objects.filter(store=store).first()
     choice, _ = LabChoice.objects.update_or_create(
-        store=run.store,
+        store=store,
         defaults={
-            "method": row["key"],
-            "title": row["title"],
-            "parameters": row["parameters"],
-            "protocol": run.settings["protocol"],
+            "method": method,
+            "title": title,
+            "parameters": dict(parameters),
+            "protocol": protocol,
             "lab_run": run,
             "chosen_by": actor,
             "chosen_at": timezone.now(),
         },
     )
     audit_record(
-        store=run.store,
+        store=store,
         actor=actor,
         action="lab.choose",
         subject=choice.title,
-        subject_key=str(run.pk),
+        subject_key="" if run is None else str(run.pk),
         before=None if before is None else _said(before),
         after=_said(choice),
     )
     try:
         return run_request(
-            store=run.store,
+            store=store,
             family=Run.Family.CHOSEN_METHOD,
             trigger=Run.Trigger.MEMBER,
             requested_by=actor,
         )
     except RunActive:
-        # One that has begun read the choice before; the next night takes this one, or a member.
         return None
 
 

@@ -286,6 +286,23 @@ MORE_RECIPES = (
         ),
     ),
     Recipe(
+        "home-similar-shoppers",
+        "Home: people with your taste",
+        "People with your taste also chose",
+        _Page.HOME,
+        10,
+        4,
+        "What people chose who bought and looked at the same things, without what the shopper has"
+        " bought already.",
+        StrategyDocument(
+            sources=_sources(similar_shoppers=0.7, for_you=0.3),
+            diversity=0.3,
+            max_per_category=2,
+            exclude=Exclusions(purchased=True),
+            fallback=("trending", "bestsellers"),
+        ),
+    ),
+    Recipe(
         "home-discover",
         "Home: something new",
         "Something different",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -89,15 +91,15 @@ def situation_of(context: Context, log_prices: Float32Array) -> Situation:
 
 
 def _context_numbers(context: Context) -> Float32Array:
-    now_s = context.now_s
-    angle = _DAY_ANGLE * (now_s % SECONDS_PER_DAY)
+    # What the clocks in the shop say: people buy by them, in summer and in winter.
+    local = datetime.fromtimestamp(context.now_s, ZoneInfo(context.time_zone))
+    angle = _DAY_ANGLE * (3_600 * local.hour + 60 * local.minute + local.second)
     past = context.history
     return np.array(
         (
             math.sin(angle),
             math.cos(angle),
-            # The first day of the epoch was a Thursday.
-            (now_s // SECONDS_PER_DAY + 3) % 7 >= 5,
+            local.weekday() >= 5,
             math.nan if context.request.device is None else context.request.device in _MOBILE,
             bool(context.page_rows),
             bool(context.cart_rows) and not context.page_rows,

@@ -16,7 +16,8 @@ from recommender.engine.online.learned_blend import LINE_FEATURES, BlendModel
 from recommender.engine.types import SECONDS_PER_DAY, Float32Array, Int64Array
 from recommender.serving.snapshot import CatalogSnapshot
 
-# What is known of a request: it changes how much each source counts. Hours are of UTC, on a circle.
+# What is known of a request: it changes how much each source counts. Hours and days are those
+# of the clocks in the shop (`Store.time_zone`), hours on a circle.
 CONTEXT = (
     "hour_sine",
     "hour_cosine",

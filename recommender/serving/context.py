@@ -60,6 +60,10 @@ class Context:
         Of what this request leaves to chance.
     rules
         The merchant's rules that count here, None without any.
+    placement_id, time_zone
+        Whose answer it is, and the zone of the shop's clocks.
+    situation
+        Set where a source was chosen for the places given to chance: what the choice went by.
     """
 
     request: RecommendationRequest
@@ -81,6 +85,9 @@ class Context:
     handpicked_rows: Sequence[int] = ()
     seed: int = 0
     rules: ActiveRules | None = None
+    placement_id: int = 0
+    time_zone: str = "UTC"
+    situation: int | None = None
 
     def allowed(self, rows: Int32Array) -> BoolArray:
         """Which of some snapshot rows may be shown."""

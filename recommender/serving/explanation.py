@@ -17,7 +17,7 @@ import numpy as np
 from recommender.engine.online.blending import Blended
 from recommender.engine.types import BoolArray, Candidates, Int32Array, Int64Array
 from recommender.serving.context import Context
-from recommender.serving.sources import SOURCES
+from recommender.serving.sources import CHOSEN, SOURCES
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import Step, Trace
 
@@ -67,12 +67,14 @@ def explain_answer(trace: Trace, context: Context, chosen: Sequence[Chosen]) -> 
             "position": position,
             "source": entry.source,
             "score": round(entry.score, 6),
-            "because": ids[entry.because] if entry.because >= 0 else None,
+            "because": (because := ids[entry.because] if entry.because >= 0 else None),
+            **_words(context, entry.source, because),
             "parts": {
                 name: {
                     "rank": rank,
                     "score": round(score, 6),
-                    **trace.starts.get((shown, name), {}),
+                    **(start := trace.starts.get((shown, name), {})),
+                    **_words(context, name, start.get("because")),
                 }
                 for name, (rank, score) in (entry.parts or {}).items()
             },
@@ -89,6 +91,20 @@ def explain_answer(trace: Trace, context: Context, chosen: Sequence[Chosen]) -> 
         else:
             trace.drop(asked, Step.CANDIDATES, "no source of this strategy proposed it")
             _explain_unfilled(trace, asked)
+
+
+def _words(context: Context, source: str, because: str | None) -> dict[str, str]:
+    """Why a source found a product, as a clause; of the Lab's choice in the method's own words."""
+    before, otherwise = SOURCES[source].because if source in SOURCES else "", ""
+    told: dict[str, str] = {}
+    method = context.models.chosen_method
+    if source == CHOSEN and method is not None and method.title:
+        told["method"], before, otherwise = method.title, method.because, method.otherwise
+    row = context.snapshot.row_of_external.get(because) if because is not None else None
+    if row is not None and before:
+        started = context.snapshot.card(row)["title"]
+        return {**told, "words": f"{before[0].lower()}{before[1:]} “{started}”"}
+    return {**told, "words": otherwise}
 
 
 def _explain_unfilled(trace: Trace, asked: str) -> None:

@@ -21,10 +21,12 @@ from recommender.engine.types import (
     NextClickModel,
     RepeatModel,
     SessionIndex,
+    ShopperIndex,
 )
 from recommender.serving.blends import BlendsModel, blends_bind
 from recommender.serving.recent import Recent
 from recommender.serving.snapshot import CatalogSnapshot
+from recommender.serving.source_bandits import SourceBanditsModel, source_bandits_bind
 
 # Products of a history that `for_you` starts from, the weightiest ones. Each is a line of the model to
 # read: 100 find as much as 200 (recall .1163 and .1175 on the demo shop) in half the time.
@@ -141,10 +143,22 @@ class SessionsModel:
 
 @dataclass(frozen=True, slots=True)
 class ChosenModel:
-    """Partners of every product, of the method that a member chose in the Lab."""
+    """Partners of every product, of the method that a member chose in the Lab.
+
+    Attributes
+    ----------
+    title
+        Of the method; empty in what an older release trained.
+    because, otherwise
+        The method's words before the product that an answer started from, and those without it;
+        either may be empty.
+    """
 
     rows: RowMap
     neighbours: Neighbours
+    title: str = ""
+    because: str = ""
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,25 @@ class ShopperHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class AlikeModel:
+    """Shoppers whose histories others are compared with.
+
+    Attributes
+    ----------
+    places : int32[m], ascending
+        Where the shopper of every row of the index stands in the profiles: a row names nobody.
+    """
+
+    places: Int32Array
+    index: ShopperIndex
+
+    def row_of(self, place: int) -> int:
+        """The row of a shopper of the profiles, -1 if they are none of those. O(log m)."""
+        row = int(self.places.searchsorted(place))
+        return row if row < len(self.places) and int(self.places[row]) == place else NO_ROW
+
+
+@dataclass(frozen=True, slots=True)
 class ProfilesModel:
     """What is known of shoppers at training time, and how to score a history.
 
@@ -173,6 +206,8 @@ class ProfilesModel:
         Recent sales of every product, for `buy_again`.
     taste
         The `for_you` model.
+    alike
+        For `similar_shoppers`; None in what an older release trained.
     orders : int32[n_shoppers, 3] or None
     spend_minor : int64[n_shoppers, 3] or None
         Within `segments.VALUE_DAYS` before the training; None in what an older release trained.
@@ -189,6 +224,7 @@ class ProfilesModel:
     repeat: RepeatModel
     demand: Float32Array
     taste: EaseModel
+    alike: AlikeModel | None
     orders: Int32Array | None
     spend_minor: Int64Array | None
     _folded: Recent[int, FoldedHistory]
@@ -226,6 +262,7 @@ class ServingModels:
     sessions: SessionsModel | None = None
     chosen_method: ChosenModel | None = None
     blend: BlendsModel | None = None
+    source_bandit: SourceBanditsModel | None = None
 
 
 def bind_models(
@@ -299,9 +336,13 @@ def _sessions(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> SessionsMo
 
 
 def _chosen_method(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ChosenModel:
+    said = artifact.manifest.parameters
+    # What an older release trained has either of the words under one name, and no title.
+    words = ("title", "because", "otherwise") if "title" in said else ()
     return ChosenModel(
         rows=RowMap.between(artifact["item_ids"], snapshot),
         neighbours=Neighbours(artifact["neighbour_rows"], artifact["neighbour_scores"]),
+        **{name: said[name] for name in words},
     )
 
 
@@ -318,10 +359,18 @@ def _profiles(artifact: LoadedArtifact, snapshot: CatalogSnapshot) -> ProfilesMo
         repeat=RepeatModel(artifact["repeat_interval_days"], artifact["repeat_probability"]),
         demand=artifact["demand"],
         taste=EaseModel(artifact["ease_rows"], artifact["ease_weights"]),
+        alike=_alike(artifact),
         orders=artifact.arrays.get("shopper_orders"),
         spend_minor=artifact.arrays.get("shopper_spend"),
         _folded=Recent(FOLDED_BYTES // (2 * len(artifact["ease_rows"]) + 1_000)),
     )
+
+
+def _alike(artifact: LoadedArtifact) -> AlikeModel | None:
+    if "alike_places" not in artifact:
+        return None
+    index = {each.name: artifact[f"alike_{each.name}"] for each in fields(ShopperIndex)}
+    return AlikeModel(artifact["alike_places"], ShopperIndex(**index))
 
 
 _BIND = {
@@ -332,4 +381,5 @@ _BIND = {
     "sessions": _sessions,
     "chosen_method": _chosen_method,
     "blend": blends_bind,
+    "source_bandit": source_bandits_bind,
 }

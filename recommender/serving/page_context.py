@@ -64,6 +64,8 @@ def page_context(
         category=category,
         history=history,
         eligible=snapshot.eligible,
+        placement_id=settings.placement_id,
+        time_zone=runtime.settings.time_zone,
     )
     context.scope = category_scope(context, strategy.document)
     context.prices = price_scope(context, strategy.document)

@@ -146,6 +146,7 @@ def recommend_placement(
         rule_id=answer.rule_id,
         exposures=choice.exposures,
         teams=answer.teams,
+        situation=answer.situation,
         is_look=choice.is_look,
     )
 
@@ -158,6 +159,7 @@ class _Answer(NamedTuple):
     fallback: str | None = None
     rule_id: int | None = None
     teams: list[int] | None = None
+    situation: int | None = None
 
 
 def _answer(
@@ -191,7 +193,8 @@ def _answer(
 
     context, chosen, reason = found_by(strategy)
     if choice.interleaved is None:
-        return _completed(context, strategy, settings, chosen, reason, n_wanted, trace)
+        answer = _completed(context, strategy, settings, chosen, reason, n_wanted, trace)
+        return answer._replace(situation=context.situation)
     _, others, _ = found_by(choice.interleaved)
     chosen, team_of = _drafted(context, chosen, others, n_wanted, trace)
     answer = _completed(context, strategy, settings, chosen, reason, n_wanted, trace)

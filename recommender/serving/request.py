@@ -72,6 +72,8 @@ class Recommendation:
     teams
         Of an interleaved answer, per product the position of the variant that picked it;
         `engine.online.interleaving.NOBODY` for what a rule put in or moved, and for a fallback's.
+    situation
+        Where whom chance draws is learned: the number of the situation that it went by.
     is_look
         A member looks at the variant: nothing is logged.
     """
@@ -94,4 +96,5 @@ class Recommendation:
     rule_id: int | None = None
     exposures: tuple[Exposed, ...] = ()
     teams: list[int] | None = None
+    situation: int | None = None
     is_look: bool = False

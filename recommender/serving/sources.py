@@ -25,6 +25,7 @@ from recommender.engine.online.session_neighbours import (
 from recommender.engine.types import Candidates, Float32Array, Int32Array, Neighbours
 from recommender.serving.context import Context
 from recommender.serving.models import Chart, RowMap, no_reasons
+from recommender.serving.similar_shoppers import liked_by_similar_shoppers
 from recommender.serving.snapshot import CATEGORY_SEPARATOR
 from recommender.serving.trace import Reason
 
@@ -34,6 +35,7 @@ DEMAND_EXPONENT = 0.1
 # Of the weight of a history with a session: enough for a click to move the next page, not so much
 # that a year of orders is forgotten. Measured in docs/engine.md.
 SESSION_SHARE = 0.3
+CHOSEN = "chosen"
 # Of the Lab's choice: what the session and the past weigh beside a product in view, and how many
 # products of the past are looked at.
 CHOSEN_SESSION, CHOSEN_DECAY = 0.5, 0.8
@@ -115,6 +117,19 @@ def for_you(context: Context) -> Found:
         reasons=context.request.explain,
     )
     return Found(_in_snapshot(context, model.rows, found))
+
+
+def similar_shoppers(context: Context) -> Found:
+    model = context.models.profiles
+    if model is None or model.alike is None:
+        return Found(NOTHING, Reason.NOT_TRAINED)
+    if context.history is None and not len(context.event_rows):
+        return Found(NOTHING, Reason.UNKNOWN_SHOPPER)
+    return Found(
+        liked_by_similar_shoppers(
+            context, model, model.alike, session_share=SESSION_SHARE, limit=POOL
+        )
+    )
 
 
 def next_click(context: Context) -> Found:
@@ -380,6 +395,14 @@ SOURCES: dict[str, Source] = {
         ),
         Source("for_you", "For you", "What fits this person?", "Because of", False, for_you),
         Source(
+            "similar_shoppers",
+            "Similar shoppers",
+            "What do people buy who bought as this one did?",
+            "Chosen by people who also chose",
+            False,
+            similar_shoppers,
+        ),
+        Source(
             "buy_again",
             "Buy again",
             "What is running out?",
@@ -401,7 +424,7 @@ SOURCES: dict[str, Source] = {
         ),
         Source("handpicked", "Handpicked", "What do you say?", "", False, handpicked),
         Source(
-            "chosen",
+            CHOSEN,
             "The Lab's choice",
             "What does the method that you chose in the Lab say?",
             "Goes with",

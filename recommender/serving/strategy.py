@@ -14,6 +14,7 @@ SOURCE_NAMES = (
     "bought_together",
     "also_viewed",
     "for_you",
+    "similar_shoppers",
     "similar_content",
     "trending",
     "bestsellers",
@@ -27,7 +28,7 @@ SOURCE_NAMES = (
 # Those that start from the products in view and know nothing of the shopper.
 CONTEXTUAL_SOURCES = frozenset({"bought_together", "also_viewed", "similar_content"})
 # Those that start from what the last training knows of the shopper.
-HISTORY_SOURCES = frozenset({"for_you", "buy_again", "chosen"})
+HISTORY_SOURCES = frozenset({"for_you", "similar_shoppers", "buy_again", "chosen"})
 FALLBACK_NAMES = ("similar_content", "trending", "bestsellers", "new_arrivals", "on_sale")
 # More than this would be a shop window that nobody keeps up by hand.
 MAX_HANDPICKED = 100
@@ -97,6 +98,10 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         See `PriceBand` and `Preference`.
     exploration
         Share of the slots, 0 to 0.3, that show something from further down, by chance.
+    explore_by
+        What chance goes by: "score", or with "bandit" the source that deserves the place by what was
+        clicked in the same situation, and within it the score. Until that is learned it is as
+        "score".
     minimum_relevance
         Candidates that score less than this share of the best one are left out.
     handpicked
@@ -107,7 +112,7 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         something it does as "weights".
     """
 
-    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=14)]
+    sources: Annotated[tuple[SourceWeight, ...], msgspec.Meta(min_length=1, max_length=15)]
     diversity: Share = 0.2
     max_per_brand: Cap | None = None
     max_per_category: Cap | None = None
@@ -120,6 +125,7 @@ class StrategyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minimum_relevance: Share = 0.0
     handpicked: Annotated[tuple[ProductId, ...], msgspec.Meta(max_length=MAX_HANDPICKED)] = ()
     blend: Literal["weights", "reciprocal_rank", "learned"] = "weights"
+    explore_by: Literal["score", "bandit"] = "score"
 
 
 # Fields that documents didn't have from the start. While they say nothing they are no part of the
@@ -131,6 +137,7 @@ _LATER_FIELDS = (
     "minimum_relevance",
     "handpicked",
     "blend",
+    "explore_by",
 )
 _PLAIN = StrategyDocument(sources=(SourceWeight("bestsellers", 1.0),))
 
@@ -144,8 +151,8 @@ class ServingStrategy:
         The sources, in the document's order; where the blend is learned each once, in the order of
         `SOURCE_NAMES`: by these names the learned weights are found.
     needs_history
-        Whether anything in it looks at what the shopper did before this session. A learned blend
-        does.
+        Whether anything in it looks at what the shopper did before this session. What is learned
+        of situations, a blend or of chance, does.
     contextual
         Whether its answer follows from what is in view and the models alone, so that it is the same
         for everybody: no other sources, no prices, no dates, no chance, nothing learned of persons.
@@ -190,12 +197,18 @@ class ServingStrategy:
             and not document.exploration
             and not learned
         )
+        situated = learned or explores_by_bandit(document)
         asked = {*self.names, *document.fallback}
         exclude_by = document.exclude
-        self.needs_events = exclude_by.viewed or exclude_by.purchased or not from_view or learned
+        self.needs_events = exclude_by.viewed or exclude_by.purchased or not from_view or situated
         self.needs_history = (
-            exclude_by.purchased or not asked.isdisjoint(HISTORY_SOURCES) or learned
+            exclude_by.purchased or not asked.isdisjoint(HISTORY_SOURCES) or situated
         )
+
+
+def explores_by_bandit(document: StrategyDocument) -> bool:
+    """Whether places are given to chance, and whom they go to is learned."""
+    return document.exploration > 0 and document.explore_by == "bandit"
 
 
 def weights_by_source(document: StrategyDocument) -> dict[str, float]:

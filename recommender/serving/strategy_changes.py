@@ -15,6 +15,7 @@ BLEND_WORDS = {
     "reciprocal_rank": "by places",
     "learned": "learned",
 }
+EXPLORE_WORDS = {"score": "by score", "bandit": "the source that it learned deserves the place"}
 _EXCLUSIONS = (
     ("in_cart", "what is in the cart"),
     ("purchased", "what the shopper bought before"),
@@ -46,6 +47,7 @@ def strategy_changes(before: StrategyDocument, after: StrategyDocument) -> list[
         *_value(
             "Places given to chance", _percent(before.exploration), _percent(after.exploration)
         ),
+        *_value("Chance draws", EXPLORE_WORDS[before.explore_by], EXPLORE_WORDS[after.explore_by]),
         *_value(
             "Minimum relevance",
             _percent(before.minimum_relevance),

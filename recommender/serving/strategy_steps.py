@@ -16,6 +16,7 @@ from recommender.engine.online.exploration import explore
 from recommender.engine.online.steering import preference_factors, relevant
 from recommender.engine.types import Float64Array, Int32Array, Int64Array
 from recommender.serving.context import Context
+from recommender.serving.source_bandit_step import drawing_of
 from recommender.serving.sources import Found
 from recommender.serving.strategy import StrategyDocument
 from recommender.serving.trace import Step, Trace
@@ -172,11 +173,16 @@ def slots_explored(
     -------
     The answer's candidates, and the probability of each at its place.
     """
+    drawing = None
+    weights = blended.scores[positions].astype(np.float64)
+    if strategy.explore_by == "bandit":
+        drawing = drawing_of(context, blended, positions, n_wanted=n_wanted)
+        weights, context.situation = drawing.weights, drawing.situation
     # PCG64 takes a seed of any size; the generator is this request's own.
     random = np.random.Generator(np.random.PCG64(context.seed))
     explored = explore(
         positions,
-        blended.scores[positions].astype(np.float64),
+        weights,
         n_wanted=n_wanted,
         share=strategy.exploration,
         random=random,
@@ -188,6 +194,7 @@ def slots_explored(
             share=strategy.exploration,
             drawn_from=max(len(positions) - n_wanted, 0),
             places=[place + 1 for place in explored.places.tolist()],
+            **({} if drawing is None else drawing.facts()),
         )
     return explored.positions, explored.propensities
 

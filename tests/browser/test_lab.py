@@ -104,7 +104,7 @@ def test_a_comparison_can_be_left_found_again_and_cancelled(
     member_page.wait_for_url("**/lab/*/")
     member_page.goto("/console/corner/overview/")
     member_page.goto("/console/corner/lab/")
-    expect(member_page.get_by_role("button", name="Compare")).to_be_disabled()
+    expect(member_page.get_by_role("button", name="Compare")).to_be_enabled()
     member_page.get_by_role("button", name="Cancel").click()
     member_page.get_by_text("Cancelled").first.wait_for()
     assert LabRun.objects.get(store=store).state == LabRun.State.CANCELLED

@@ -32,6 +32,7 @@ from analytics.results.document import (
     VariantVerdict,
     results_json,
 )
+from analytics.stats.effects import SCALES
 from catalog.models import Store
 from recommender.models import (
     Experiment,
@@ -45,7 +46,6 @@ from recommender.models import (
 
 FIRST = date(2026, 3, 2)
 STARTED = datetime(2026, 3, 2, 8, tzinfo=UTC)
-SCALES: tuple[Scale, ...] = ("relative", "absolute")
 COMPUTED = datetime(2026, 3, 16, 8, 5, tzinfo=UTC)
 N_DAYS = 14
 NAMES = ("Control", "Session neighbours", "Trending")

@@ -12,10 +12,11 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import AuditEntry, Member
+from catalog.models import AuditEntry, Member, Store
 from recommender.console.rule_form import rule_document_from_form, rule_form_values
-from recommender.models import Rule, Segment, Strategy
+from recommender.models import ContentWeights, LabChoice, Rule, Run, Segment, Strategy
 from recommender.selectors.event_weights import event_weights
+from recommender.services.strategies import strategy_version_create
 from recommender.serving.rules import rule_json, rule_parse
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
@@ -284,6 +285,89 @@ def test_a_configuration_goes_from_one_store_to_another(
     assert event_weights(store_id=shop.store.pk)["view_item"] != 0.7
 
 
+def apply(shop: Shop, client: Client, document: dict[str, Any]) -> None:
+    typed = {
+        "digest": look(shop, client, document).context["plan"].digest,
+        "configuration": json.dumps(document),
+    }
+    assert client.post(f"{base(shop)}/configuration/apply/", typed).status_code == 302
+
+
+def asked_for(shop: Shop) -> set[str]:
+    """The families whose training was asked for since the shop was made."""
+    there = (shop.serving.pk, shop.held.pk, shop.active.pk)
+    asked = Run.objects.filter(store=shop.store).exclude(pk__in=there)
+    return set(asked.values_list("family", flat=True))
+
+
+def chosen(store: Store, **changed: Any) -> LabChoice:
+    values = {
+        "method": "item_knn_cosine",
+        "title": "Item kNN, cosine",
+        "protocol": "basket-completion",
+        "parameters": {"k": 200, "damping": 0.5, "position_decay": None},
+    }
+    return LabChoice.objects.create(store=store, **values | changed)
+
+
+def test_what_was_chosen_in_the_lab_and_for_contents_goes_along(
+    shop: Shop, other_shop: Shop, merchant: Client, member_client: MemberClient
+) -> None:
+    ContentWeights.objects.create(store=shop.store, text=30, attributes=70, own_vectors=0)
+    chosen(shop.store)
+    strategy_version_create(
+        strategy=shop.placement.strategy_version.strategy,
+        document={
+            "sources": [{"source": "chosen", "weight": 1}, {"source": "trending", "weight": 2}],
+            "blend": "learned",
+        },
+    )
+    document = exported(shop, merchant)
+    other = member_client(other_shop.store, Member.Role.OWNER)
+    page = look(other_shop, other, document).content.decode()
+    assert "What makes products similar" in page
+    assert "The Lab&#x27;s choice" in page
+
+    apply(other_shop, other, document)
+
+    again = exported(other_shop, other)
+    for part in ("strategies", "content_weights", "chosen_method"):
+        assert again[part] == document[part], part
+    assert again["content_weights"] == {"text": 30, "attributes": 70, "own_vectors": 0}
+    assert "learned" in {each["document"].get("blend") for each in again["strategies"]}
+    assert "configured like this already" in look(other_shop, other, again).content.decode()
+    choice = LabChoice.objects.get(store=other_shop.store)
+    assert (choice.title, choice.lab_run) == ("Item kNN, cosine", None)
+    assert choice.parameters == {"k": 200, "damping": 0.5, "position_decay": None}
+    assert asked_for(other_shop) == {"content", "chosen_method"}
+    assert not asked_for(shop)
+    actions = AuditEntry.objects.filter(store=other_shop.store).values_list("action", flat=True)
+    assert {"content_weights.save", "lab.choose"} <= set(actions)
+
+
+def test_a_file_of_an_older_release_leaves_these_choices_as_they_are(
+    shop: Shop, merchant: Client
+) -> None:
+    ContentWeights.objects.create(store=shop.store, text=30, attributes=70, own_vectors=0)
+    chosen(shop.store)
+    old = {**exported(shop, merchant), "vitrine_configuration": 1}
+    del old["content_weights"], old["chosen_method"]
+    old["event_weights"]["view_item"] = 0.7
+
+    apply(shop, merchant, old)
+
+    assert event_weights(store_id=shop.store.pk)["view_item"] == 0.7
+    assert ContentWeights.objects.get(store=shop.store).attributes == 70
+    assert LabChoice.objects.get(store=shop.store).method == "item_knn_cosine"
+    assert not asked_for(shop)
+
+
+def test_a_choice_that_no_vitrine_could_train_is_not_exported(shop: Shop, merchant: Client) -> None:
+    assert exported(shop, merchant)["content_weights"] is None
+    chosen(shop.store, method="gone", title="Gone")
+    assert exported(shop, merchant)["chosen_method"] is None
+
+
 def test_an_import_that_is_overtaken_changes_nothing(shop: Shop, merchant: Client) -> None:
     document = exported(shop, merchant)
     document["rules"].append({"name": "New", "document": rule(shop).document})
@@ -301,12 +385,26 @@ def test_an_import_that_is_overtaken_changes_nothing(shop: Shop, merchant: Clien
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"vitrine_configuration": 2}, "schema 2; this Vitrine reads up to 1"),
+        ({"vitrine_configuration": 3}, "schema 3; this Vitrine reads up to 2"),
         ({"vitrine_configuration": None}, "isn&#x27;t a configuration of Vitrine"),
         ({"rules": [{"name": "Bad", "document": {"action": {"type": "zap"}}}]}, "rules[0] “Bad”"),
         ({"segments": [{"key": "x", "name": "X", "document": {"type": "device"}}]}, "segments[0]"),
         ({"strategies": [{"key": "s", "name": "S", "document": {}}]}, "strategies[0] “s”"),
         ({"unheard": 1}, "unheard"),
+        (
+            {"content_weights": {"text": 0, "attributes": 0, "own_vectors": 0}},
+            "content_weights: text: At least one of the three has to count.",
+        ),
+        ({"content_weights": {"text": 101, "attributes": 0, "own_vectors": 0}}, "from 0 to 100"),
+        ({"content_weights": {"text": 1}}, "missing required field `attributes`"),
+        (
+            {"chosen_method": {"method": "gone", "protocol": "next-click"}},
+            "chosen_method: this Vitrine has no method “gone”.",
+        ),
+        (
+            {"chosen_method": {"method": "slim", "protocol": "weather"}},
+            "chosen_method: the Lab has no question “weather”.",
+        ),
     ],
 )
 def test_a_file_with_errors_is_refused_with_where_and_why(

@@ -200,6 +200,15 @@ def test_a_running_one_shows_progress_its_table_so_far_and_can_be_cancelled(
     assert run.state == LabRun.State.CANCELLED
 
 
+def test_the_form_stays_open_while_one_runs_since_only_its_own_part_of_the_page_follows_it(
+    store: Store, client: Client
+) -> None:
+    two_tastes(store, shoppers_per_taste=13)
+    comparison(store, state=LabRun.State.RUNNING)
+    page = client.get("/console/corner/lab/").content.decode()
+    assert '<button class="button button--primary" type="submit">Compare</button>' in page
+
+
 def test_a_finished_one_is_a_table_with_intervals_a_plot_and_reports(
     store: Store, client: Client
 ) -> None:
@@ -246,6 +255,14 @@ def test_a_viewer_sees_everything_and_can_start_nothing(
         assert "Truncated SVD finds the most" in page
         assert "Use this<span" not in page
     assert client.post("/console/corner/lab/start/", FORM).status_code == 403
+    active = comparison(store, state=LabRun.State.QUEUED)
+    for address in (f"{run.pk}/use/", f"{active.pk}/cancel/"):
+        answer = client.post(f"/console/corner/lab/{address}", {"method": "svd"})
+        assert answer.status_code == 403, address
+    active.refresh_from_db()
+    assert active.state == LabRun.State.QUEUED
+    assert not LabChoice.objects.exists()
+    assert not Strategy.objects.filter(name__startswith="Lab").exists()
 
 
 def test_earlier_comparisons_are_listed_and_another_store_s_are_not(
@@ -306,6 +323,16 @@ def test_a_method_without_a_source_is_trained_as_the_lab_s_choice(
     choice = LabChoice.objects.get(store=store)
     assert (choice.method, choice.parameters) == ("svd", {"k": 50})
     assert "Truncated SVD</strong>, chosen" in client.get("/console/corner/lab/").content.decode()
+
+
+def test_a_choice_while_another_is_trained_says_when_its_turn_is(
+    store: Store, client: Client, handed: list[int]
+) -> None:
+    Run.objects.create(store=store, family=Run.Family.CHOSEN_METHOD, state=Run.State.RUNNING)
+    run = comparison(store)
+    answer = client.post(f"/console/corner/lab/{run.pk}/use/", {"method": "svd"}, follow=True)
+    assert "comes with it or right after it" in answer.content.decode()
+    assert handed == []
 
 
 def test_what_the_worker_keeps_is_what_the_page_reads(store: Store, client: Client) -> None:

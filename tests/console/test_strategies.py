@@ -152,6 +152,16 @@ def test_the_gallery_offers_every_recipe_and_each_opens_an_editor(client: Client
     assert client.get(f"{BASE}new/nowhere/").status_code == 404
 
 
+def test_a_recipe_is_tried_on_a_placement_of_its_pages(store: Store, client: Client) -> None:
+    of_carts = Placement.objects.filter(store=store, page_type="cart").order_by("name")
+    first = of_carts[0].slug
+    page = client.get(f"{BASE}new/automatic-cart/").content.decode()
+    assert set(re.findall(r"placement=([\w-]*)\"", page)) == {first}
+    of_carts.delete()
+    page = client.get(f"{BASE}new/automatic-cart/").content.decode()
+    assert set(re.findall(r"placement=([\w-]*)\"", page)) == {""}
+
+
 def test_a_recipe_becomes_a_strategy_with_its_first_version(store: Store, client: Client) -> None:
     sent = form(name="More for less", description="Autumn")
     answer = client.post(f"{BASE}new/product-up-sell/", sent)

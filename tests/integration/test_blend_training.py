@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import math
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -14,21 +17,37 @@ from django.utils import timezone
 from catalog.models import Store
 from recommender.artifacts.reader import artifact_open
 from recommender.artifacts.writer import artifact_folder
+from recommender.engine.online.blending import Blended
+from recommender.engine.online.learned_blend import Situation, learned_blend
 from recommender.models import Artifact, Run
 from recommender.selectors.blend import clicked_answers, learned_blend_is_live
 from recommender.services.recommend import recommend
 from recommender.services.training import blend as blend_training
-from recommender.services.training.blend_past import EarlierData
+from recommender.services.training.blend_past import EarlierData, runtime_now
 from recommender.services.training.blend_quality import Hits
-from recommender.services.training.blend_questions import Past, Question
+from recommender.services.training.blend_questions import (
+    Asker,
+    Past,
+    Question,
+    learned_places,
+)
 from recommender.services.training.execution import run_execute
 from recommender.services.training.increments import increments_learn
 from recommender.services.training.runs import run_request
 from recommender.services.training.schedule import runs_due
 from recommender.services.training.trained import TrainingData
+from recommender.serving import blend_step
+from recommender.serving.blends import CONTEXT
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES
-from tests.blend_worlds import Pairs, clicked_answer, learned_document, pairs, show_strategy
+from tests.blend_worlds import (
+    Pairs,
+    clicked_answer,
+    hand_made_blend,
+    learned_document,
+    pairs,
+    show_strategy,
+)
 from tests.factories import make_event, make_order
 from tests.worlds import train_all
 
@@ -103,6 +122,27 @@ def test_a_strategy_that_no_placement_shows_learns_nothing(world: Pairs) -> None
     assert run.message == "No placement shows a strategy with a learned blend."
 
 
+def test_a_training_that_finds_a_model_broken_ends_with_words(world: Pairs) -> None:
+    store = world.store
+    run_execute(
+        run=run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.COMMAND)
+    )
+    content = Artifact.objects.get(store=store, family=Run.Family.CONTENT, serving=True)
+    folder = artifact_folder(
+        Path(settings.ARTIFACT_DIR),
+        store_id=store.pk,
+        family=content.family,
+        version=content.version,
+    )
+    shutil.rmtree(folder)
+    show_strategy(store, SLUG, DOCUMENT)
+
+    run = train(store)
+
+    assert run.state == Run.State.FAILED
+    assert run.message.startswith("ArtifactError: ")
+
+
 def test_too_few_choices_are_said_and_nothing_is_published(world: Pairs) -> None:
     show_strategy(world.store, SLUG, DOCUMENT)
 
@@ -126,6 +166,74 @@ def test_weights_that_find_less_than_equal_ones_are_not_served(
 
     assert run.state == Run.State.REJECTED
     assert "found less than equal weights (10.0% against 20.0% of 40 questions)" in run.message
+
+
+def clock(situation: Situation) -> tuple[float, float, float]:
+    """What a situation says of the moment."""
+    told = dict(zip(CONTEXT, situation.context.tolist(), strict=True))
+    return told["hour_sine"], told["hour_cosine"], told["weekend"]
+
+
+def by_the_clocks(at: datetime, zone: str) -> tuple[float, float, float]:
+    """The same, worked out by hand."""
+    local = at.astimezone(ZoneInfo(zone))
+    turned = 2 * math.pi * (local.hour + local.minute / 60 + local.second / 3_600) / 24
+    return math.sin(turned), math.cos(turned), float(local.isoweekday() > 5)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Pacific/Auckland"])
+def test_the_hours_are_the_shop_s_in_learning_and_in_serving_alike(
+    world: Pairs, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    store = world.store
+    store.time_zone = zone
+    store.save()
+    placement = show_strategy(store, SLUG, DOCUMENT)
+    for k in range(2):
+        at = world.now - timedelta(hours=5 + 9 * k)
+        clicked_answer(world, placement, k, at=at, clicked=world.right[k])
+    runtime = runtime_now(store_id=store.pk)
+    asker, places = Asker(runtime), learned_places(runtime.settings)
+
+    past = Past.of(TrainingData(store_id=store.pk, now=timezone.now()))
+    since_s = int((world.now - timedelta(hours=30)).timestamp())
+    questions = past.questions("product", since_s=since_s, seed=1)
+    queries = asker.queries(places[0], past, questions)
+    assert len(queries) == 30
+    for question, query in zip(questions, queries, strict=True):
+        at = datetime.fromtimestamp(question.at_s, UTC)
+        assert clock(query.situation) == pytest.approx(by_the_clocks(at, zone), abs=1e-6)
+
+    answers = clicked_answers(
+        store_id=store.pk,
+        placement_ids={placement.pk},
+        since=world.now - timedelta(days=2),
+        until=world.now,
+        limit=9,
+    )
+    assert len(answers) == 2
+    for (_, answer), taught in zip(answers, asker.impressions(places, answers), strict=True):
+        at = datetime.fromtimestamp(int(answer.delivered_at_s), UTC)
+        assert clock(taught.situation) == pytest.approx(by_the_clocks(at, zone), abs=1e-6)
+
+    served: list[Situation] = []
+
+    def watched(*args: Any, **named: Any) -> Blended:
+        served.append(args[2])
+        return learned_blend(*args, **named)
+
+    monkeypatch.setattr(blend_step, "learned_blend", watched)
+    hand_made_blend(store, NAMES, scaled={"new_arrivals": 1.0})
+    at = datetime(2026, 10, 23, 20, 45, tzinfo=UTC)
+    page = recommend(
+        store_id=store.pk,
+        request=RecommendationRequest(product_ids=("left-1",)),
+        placements=[PlacementRequest(slug=SLUG, limit=3)],
+        log_impressions=False,
+        at=at,
+    )
+    assert page.recommendations[0].rows
+    assert [clock(each) for each in served] == [pytest.approx(by_the_clocks(at, zone), abs=1e-6)]
 
 
 def test_the_sources_are_asked_as_they_were_before_what_is_wanted(world: Pairs) -> None:

@@ -16,7 +16,7 @@ from analytics.results.facts import MEASURES, PRE_MEASURES, Facts
 from analytics.selectors.array_copy import copy_lists
 from analytics.selectors.experiment_facts import experiment_ends_at, experiment_facts
 from analytics.services.participants import experiment_refresh
-from catalog.models import EventType, Store
+from catalog.models import EventType, Product, Store
 from recommender.models import Experiment, ExperimentPhase, Impression
 from tests.experiment_worlds import START, ShopOfTests, make_shop, random_facts
 from tests.factories import days, make_impression, make_product
@@ -110,6 +110,16 @@ def test_a_first_day_leaves_out_who_was_exposed_before(shop: ShopOfTests) -> Non
     assert facts.days.measures["n_orders"].sum() == 1
     assert facts.phases[0].exposed == (1, 0)
     assert len(facts.shown.times) == 1
+
+
+def test_the_catalog_of_an_experiment_is_what_may_be_shown_or_was(shop: ShopOfTests) -> None:
+    before = facts_of(shop).shown.n_products
+    shop.expose("ann", shown=shop.products[:1])
+    make_product(shop.store, "sold-out", stock_count=0)
+    make_product(shop.store, "free", price_minor=None)
+    Product.objects.filter(pk__in=[each.pk for each in shop.products[:2]]).update(hidden=True)
+    # Two are hidden, of which Ann was shown one.
+    assert facts_of(shop).shown.n_products == before - 1
 
 
 def test_crossovers_and_machines_are_left_out_and_counted(shop: ShopOfTests) -> None:

@@ -32,7 +32,7 @@ from analytics.models import (
     TrackingHour,
 )
 from analytics.selectors.insights import Dimension, period_slices
-from analytics.selectors.insights_products import top_products
+from analytics.selectors.insights_products import catalog_reach, top_products
 from analytics.selectors.product_totals import product_totals, totals_unpacked
 from analytics.services.insights_lists import known_forget, lists_measure
 from analytics.services.insights_rollups import insights_rebuild, insights_refresh
@@ -576,6 +576,20 @@ def test_reach_is_that_of_the_catalog_that_can_be_shown(store: Store, placement:
     assert (reach.n_shown, reach.n_catalog) == (2, 4)
     assert reach.gini == pytest.approx(gini(np.array([2, 1, 0, 0])))
     assert Reach.objects.get(store=store, step="week").first == date(2026, 10, 26)
+
+
+def test_what_was_shown_and_is_sold_out_by_now_belongs_to_the_catalog(
+    store: Store, placement: Placement
+) -> None:
+    mugs = [make_product(store, f"mug{i}") for i in range(4)]
+    deliver(store, placement, mugs[:2], at=START)
+    Product.objects.filter(pk=mugs[0].pk).update(stock_count=0)
+    Product.objects.filter(pk=mugs[3].pk).update(stock_count=0)
+    refresh(store)
+    reach = Reach.objects.get(store=store, step="day")
+    assert (reach.n_shown, reach.n_catalog) == (2, 3)
+    found = catalog_reach(store=store, period=Period(1, START.date()))
+    assert (found.n_shown, found.n_catalog) == (2, 3)
 
 
 def test_a_list_of_what_everybody_knows_is_less_novel(store: Store, placement: Placement) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
+import orjson
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.models import AuditEntry, EventType, Product, ShopperLink, Store, User
+from recommender import tasks
+from recommender.console.reason_words import shown_products
 from recommender.engine.errors import EmptyInputError
 from recommender.engine.evaluation.leaderboard import board_from_document
 from recommender.engine.methods.base import Model
@@ -22,10 +29,12 @@ from recommender.engine.methods.registry import METHODS
 from recommender.engine.types import Candidates
 from recommender.management.commands import lab as lab_command
 from recommender.models import Artifact, LabChoice, LabRun, Placement, Run
+from recommender.selectors import lab as lab_selectors
 from recommender.selectors import lab_data
 from recommender.selectors.lab import history_stocks
 from recommender.selectors.lab_data import lab_tasks
 from recommender.selectors.lab_history import LabHistory, lab_history
+from recommender.services import lab as lab_services
 from recommender.services import lab_running
 from recommender.services.lab import (
     LabBusy,
@@ -45,6 +54,8 @@ from recommender.services.training.chosen_method import neighbour_lists
 from recommender.services.training.execution import run_execute
 from recommender.services.training.runs import run_request
 from recommender.services.training.schedule import runs_due
+from recommender.serving.answer import answer_json
+from recommender.serving.models import bind_models
 from recommender.serving.request import PlacementRequest, RecommendationRequest
 from recommender.serving.runtime import RUNTIMES
 from recommender.stores.session_state import SessionEntry, sessions_restore
@@ -156,6 +167,21 @@ def test_each_beginning_of_a_later_visit_is_a_question(store: Store) -> None:
     assert found.training.sessions.item_rows.tolist() == [tea_row, jam_row]
 
 
+def test_a_visit_to_the_whole_catalog_is_not_all_that_is_asked_about(store: Store) -> None:
+    now = timezone.now()
+    tea, jam = (make_product(store, name) for name in ("tea", "jam"))
+    ann, machine = make_shopper(store, "ann"), make_shopper(store, "machine")
+    for age in (90, 2):
+        for minutes, product in ((0, tea), (1, jam)):
+            make_event(store, ann, product, at=now - days(age) + timedelta(minutes=minutes))
+    for step in range(60):
+        at = now - days(1) + timedelta(seconds=step)
+        make_event(store, machine, (tea, jam)[step % 2], at=at)
+    queries = lab_tasks(history_of(store), "next-click", days=28, min_queries=1, seed=1).test.queries
+    assert len(queries) == 51
+    assert max(len(query.rows) for query in queries) == 50
+
+
 def test_the_history_is_what_training_reads_and_one_store_s_alone(
     store: Store, other_store: Store
 ) -> None:
@@ -204,6 +230,23 @@ def test_the_catalog_says_brands_prices_dates_and_own_vectors(store: Store) -> N
     assert history.published_s[tea_row] == int((now - days(500)).timestamp())
 
 
+def test_own_vectors_of_another_length_are_left_out_and_huge_numbers_stay_numbers(
+    store: Store, other_store: Store
+) -> None:
+    vectors = {"tea": [1e300, 5e299], "jam": [0.0, -2.0], "oats": [1.0, 2.0, 3.0], "rice": None}
+    products = [make_product(store, name, vector=each) for name, each in vectors.items()]
+    theirs = [make_product(other_store, f"p{i}", vector=[0.0, 0.0]) for i in range(3)]
+    now = timezone.now()
+    make_order(store, make_shopper(store, "ann"), products, at=now - days(2))
+    make_order(other_store, make_shopper(other_store, "ben"), theirs, at=now - days(2))
+    history = history_of(store)
+    assert history.facts.vectors is not None
+    found = history.facts.vectors[rows_of(history, products)]
+    assert found.tolist() == [[1.0, 0.5], [0.0, -1.0], [0.0, 0.0], [0.0, 0.0]]
+    # Nothing but zeros says nothing.
+    assert history_of(other_store).facts.vectors is None
+
+
 def test_a_history_that_is_too_short_says_what_is_missing(world: TwoTastes, store: Store) -> None:
     history = history_of(store)
     with pytest.raises(EmptyInputError, match=r"has 24 questions .* 500 are needed"):
@@ -213,8 +256,24 @@ def test_a_history_that_is_too_short_says_what_is_missing(world: TwoTastes, stor
 
 
 def test_the_stocks_are_counted_for_one_store(world: TwoTastes, other_store: Store) -> None:
-    assert history_stocks(store=world.store) == {"customers": 24, "baskets": 96, "visits": 0}
-    assert set(history_stocks(store=other_store).values()) == {0}
+    assert history_stocks(store=world.store, enough={"customers": 50}) == {
+        "customers": 24,
+        "baskets": 96,
+        "visits": 0,
+    }
+    assert set(history_stocks(store=other_store, enough={"customers": 50}).values()) == {0}
+
+
+def test_of_a_large_store_more_events_are_counted_where_the_newest_are_not_enough(
+    world: TwoTastes, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 288 lines, those of the last day: nobody ordered twice.
+    monkeypatch.setattr(lab_selectors, "N_NEWEST", 72)
+    with CaptureQueriesContext(connection) as queries:
+        stocks = history_stocks(store=store, enough={"baskets": 24})
+    assert (stocks["customers"], stocks["baskets"], len(queries)) == (0, 24, 1)
+    stocks = history_stocks(store=store, enough={"customers": 20, "baskets": 24})
+    assert (stocks["customers"], stocks["baskets"]) == (24, 96)
 
 
 def test_the_shelf_in_words_is_the_engine_s() -> None:
@@ -312,6 +371,29 @@ def test_one_without_a_pulse_is_buried_when_another_is_asked_for(store: Store) -
     assert run.state == LabRun.State.FAILED
 
 
+def test_the_schedule_buries_what_nobody_makes_any_more(
+    store: Store, other_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent, alive = request(store), request(other_store)
+    now = timezone.now()
+    for run, seconds in ((silent, 200), (alive, 20)):
+        LabRun.objects.filter(pk=run.pk).update(
+            state=LabRun.State.RUNNING, heartbeat_at=now - timedelta(seconds=seconds)
+        )
+    monkeypatch.setattr(tasks, "run_hand_over", lambda *, run: None)
+    with monkeypatch.context() as somebody_trains:
+        somebody_trains.setattr(lab_services, "turn", lambda name: nullcontext(False))
+        tasks.train_due()
+    silent.refresh_from_db()
+    assert silent.state == LabRun.State.RUNNING
+    tasks.train_due()
+    silent.refresh_from_db()
+    alive.refresh_from_db()
+    assert (silent.state, alive.state) == (LabRun.State.FAILED, LabRun.State.RUNNING)
+    assert silent.message == "The process that compared stopped answering."
+    assert silent.finished_at is not None
+
+
 def test_two_stores_may_compare_at_once_and_a_forgotten_one_is_handed_over(
     store: Store, other_store: Store
 ) -> None:
@@ -397,6 +479,32 @@ def test_a_method_without_a_source_becomes_the_lab_s_choice_and_serves(
     assert lab_use(run=other, method="item_knn_jaccard", actor=owner).run is None
     assert LabChoice.objects.get(store=store).method == "item_knn_jaccard"
     assert not LabChoice.objects.filter(store=other_store).exists()
+
+
+def test_a_method_that_was_chosen_while_another_was_trained_is_trained_right_after_it(
+    world: TwoTastes, store: Store
+) -> None:
+    def is_due() -> bool:
+        return "chosen_method" in {run.family for run in runs_due() if run.store_id == store.pk}
+
+    LabChoice.objects.create(store=store, method="svd", title="SVD", protocol="basket-completion")
+    began = timezone.now() + timedelta(minutes=1)
+    run = Run.objects.create(
+        store=store,
+        family=Run.Family.CHOSEN_METHOD,
+        trigger=Run.Trigger.MEMBER,
+        state=Run.State.RUNNING,
+        queued_at=began,
+        started_at=began,
+        heartbeat_at=began,
+    )
+    LabChoice.objects.filter(store=store).update(chosen_at=began + timedelta(seconds=5))
+    assert not is_due()
+    Run.objects.filter(pk=run.pk).update(state=Run.State.PUBLISHED)
+    assert is_due()
+    later = {"state": Run.State.PUBLISHED, "started_at": began + timedelta(minutes=1)}
+    Run.objects.filter(store=store, family=Run.Family.CHOSEN_METHOD).update(**later)
+    assert not is_due()
 
 
 def test_only_a_store_with_a_choice_is_trained_for_it(world: TwoTastes, other_store: Store) -> None:
@@ -485,6 +593,66 @@ def test_the_choice_answers_from_the_view_the_session_or_the_past(chosen: TwoTas
     both, _ = answered(chosen, shopper_id="breakfast-3", product_ids=("hammer",))
     assert both[0] == "nails"
     assert answered(chosen, shopper_id="stranger") == ([], "unknown_shopper")
+
+
+def test_what_the_choice_shows_is_explained_in_the_method_s_own_words(chosen: TwoTastes) -> None:
+    page = recommend(
+        store_id=chosen.store.pk,
+        request=RecommendationRequest(product_ids=("muesli",), explain=True),
+        placements=[PlacementRequest(slug="home-for-you")],
+    )
+    answer = page.recommendations[0]
+    assert answer.trace is not None
+    told = answer.trace.products["milk"]
+    title = chosen.products["muesli"].title
+    words = {"method": "Item kNN, cosine", "words": f"often found with “{title}”"}
+    assert (told["because"], told["parts"]["chosen"]["because"]) == ("muesli", "muesli")
+    assert {name: told[name] for name in words} == words
+    assert {name: told["parts"]["chosen"][name] for name in words} == words
+    milk = next(each for each in shown_products(answer, page.snapshot) if each.position == 1)
+    assert milk.reasons[0].startswith(
+        f"The Lab's choice (Item kNN, cosine): often found with “{title}”, place 1 of "
+    )
+    home = orjson.loads(answer_json(answer, page.snapshot, secret=b"x" * 32))
+    assert words.items() <= home["trace"]["products"]["milk"]["parts"]["chosen"].items()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        # Of shoppers alike no single product speaks, though the lists are partners of one.
+        (
+            {"title": "User kNN, cosine", "because": "", "otherwise": "liked by shoppers like you"},
+            "The Lab's choice (User kNN, cosine): liked by shoppers like you, place 1 of ",
+        ),
+        # As an older release trained it.
+        ({"because": "liked by shoppers like you"}, "The Lab's choice: goes with “"),
+    ],
+)
+def test_a_method_that_names_no_product_explains_itself_without_one(
+    chosen: TwoTastes, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], words: str
+) -> None:
+    runtime = RUNTIMES.get(chosen.store.pk)
+    assert runtime is not None
+    artifact = runtime.artifacts["chosen_method"]
+    kept = {
+        name: value
+        for name, value in artifact.manifest.parameters.items()
+        if name not in ("title", "because", "otherwise")
+    }
+    manifest = msgspec.structs.replace(artifact.manifest, parameters=kept | said)
+    models = bind_models(
+        {**runtime.artifacts, "chosen_method": replace(artifact, manifest=manifest)},
+        runtime.snapshot,
+    )
+    monkeypatch.setattr(RUNTIMES, "get", lambda store_id: replace(runtime, models=models))
+    page = recommend(
+        store_id=chosen.store.pk,
+        request=RecommendationRequest(product_ids=("muesli",), explain=True),
+        placements=[PlacementRequest(slug="home-for-you")],
+    )
+    (first, *_) = shown_products(page.recommendations[0], page.snapshot)
+    assert first.reasons[0].startswith(words)
 
 
 def test_before_it_is_trained_the_choice_says_so(world: TwoTastes, store: Store) -> None:

@@ -6,13 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from catalog.models import Store
-from recommender.models import EventWeights, Placement, Rule, Segment, Strategy
+from recommender.models import (
+    EventWeights,
+    LabChoice,
+    LabRun,
+    Placement,
+    Rule,
+    Segment,
+    Strategy,
+)
 from recommender.services.event_weights import event_weights_save
+from recommender.services.lab import lab_use
 from recommender.services.placements import PlacementFields, placement_edit, placement_pause
 from recommender.services.rules import rule_switch
 from recommender.services.segments import segment_create, segment_delete, segment_edit
@@ -23,6 +33,14 @@ from recommender.services.strategy_editing import (
     strategy_restore,
 )
 
+MEASURED: dict[str, Any] = {
+    "key": "svd",
+    "title": "SVD",
+    "source": None,
+    "metrics": {},
+    "parameters": {},
+    "missing": None,
+}
 CHANGED = {"sources": [{"source": "new_arrivals", "weight": 1.0}]}
 
 
@@ -42,6 +60,13 @@ def changes(store: Store) -> dict[str, Callable[[], object]]:
         document={"action": {"type": "exclude"}, "target": {"brands": ["X"]}, "condition": {}},
     )
     event_weights_save(store=store, weights={"purchase": 3.0}, member=None)
+    LabChoice.objects.create(store=store, method="slim", title="SLIM", protocol="next-click")
+    comparison = LabRun.objects.create(
+        store=store,
+        state=LabRun.State.DONE,
+        settings={"protocol": "next-click"},
+        document={"board": {"rows": [MEASURED]}},
+    )
     fields = PlacementFields(
         name="Another",
         title="",
@@ -82,6 +107,7 @@ def changes(store: Store) -> dict[str, Callable[[], object]]:
             member=None,
         ),
         "segment deleted": partial(segment_delete, segment=segment, member=None),
+        "Lab's row used": partial(lab_use, run=comparison, method="svd"),
     }
 
 
@@ -97,7 +123,7 @@ def test_a_change_that_waits_for_the_store_holds_nothing_that_its_owner_may_want
             waiting.start()
             assert _somebody_waits(), what
             # What it has to change is free: an experiment that is shipped right now takes it.
-            for model in (Placement, Strategy, Segment, Rule, EventWeights):
+            for model in (Placement, Strategy, Segment, Rule, EventWeights, LabChoice):
                 rows = model.objects.filter(store=store).select_for_update(skip_locked=True)
                 assert len(rows) == model.objects.filter(store=store).count(), (what, model)
         waiting.join(timeout=20)

@@ -13,12 +13,13 @@ from pytest_django import DjangoAssertNumQueries
 from analytics.models import ShopperDay
 from analytics.results.planning import History
 from analytics.selectors import plan_history as plan_history_module
-from analytics.selectors.plan_history import plan_history
+from analytics.selectors.plan_history import plan_histories
 from analytics.services.plans import PlanAnswer, plan_of
 from analytics.stats.answers import NotEnoughData, Reason
-from catalog.models import Event, EventType, Shopper, ShopperLink, Store
+from catalog.models import Event, EventType, Product, Shopper, ShopperLink, Store
 from recommender.models import GOALS, Impression, Placement, Segment
 from recommender.stores.client import StoreUnavailable, Valkey
+from tests.factories import make_product
 
 # Midnight in the store's zone is whole days away from everything below.
 NOW = datetime(2026, 3, 30, 15, tzinfo=UTC)
@@ -99,13 +100,10 @@ def people(store: Store, placement: Placement) -> list[Shopper]:
 def history_of(
     placement: Placement, goal: str = "conversion_rate", segment: Segment | None = None
 ) -> History | NotEnoughData:
-    return plan_history(
-        store=placement.store,
-        placement_ids=[placement.pk],
-        goal=goal,
-        segment=segment,
-        now=NOW,
+    found = plan_histories(
+        store=placement.store, placement_ids=[placement.pk], segment=segment, now=NOW
     )
+    return found[goal]
 
 
 def found(answer: History | NotEnoughData) -> History:
@@ -216,14 +214,15 @@ def test_carts_and_clicks_are_goals_of_their_own(
         )
     )
     by_name = {each.external_id: each for each in people}
+    mug = make_product(store, "mug")
     elsewhere = Placement.objects.get(store=store, slug="home-trending")
     stranger = shown(elsewhere, people[0].external_id, day(3))
     stranger.save(force_insert=True)
 
-    def looked(each: Impression, kind: EventType) -> Event:
+    def looked(each: Impression, kind: EventType, product: Product | None = None) -> Event:
         who = by_name[each.shopper_external_id or ""]
         at = each.delivered_at + timedelta(minutes=1)
-        return did(who, kind, at, recommendation_id=each.recommendation_id)
+        return did(who, kind, at, recommendation_id=each.recommendation_id, product=product)
 
     view, click = EventType.RECOMMENDATION_VIEW, EventType.RECOMMENDATION_CLICK
     Event.objects.bulk_create(
@@ -232,12 +231,15 @@ def test_carts_and_clicks_are_goals_of_their_own(
             # Seen once, however often the page said so.
             *(looked(each, view) for each in impressions[:50]),
             *(looked(each, click) for each in impressions[::10]),
+            # Clicked once, however often; another product of it is another click.
+            *(looked(each, click) for each in impressions[::10]),
+            *(looked(each, click, mug) for each in (*impressions[::10], *impressions[::10])),
             looked(stranger, click),
             *(did(each, EventType.ADD_TO_CART, day(20)) for each in people[:56]),
         ]
     )
     clicks = found(history_of(placement, "click_rate")).horizons[1]
-    n_seen, n_clicked = len(impressions), len(impressions[::10])
+    n_seen, n_clicked = len(impressions), 2 * len(impressions[::10])
     assert clicks.mean == pytest.approx(n_clicked / n_seen, rel=0.08)
     carts = found(history_of(placement, "add_to_cart_rate"))
     assert [each.days for each in carts.horizons] == [28]
@@ -331,10 +333,8 @@ def test_another_stores_shoppers_are_none_of_the_plan(
     Impression.objects.bulk_create(shown(theirs, each.external_id, day(3)) for each in same_names)
     Event.objects.bulk_create(bought(each, day(4)) for each in same_names)
     assert sum(found(history_of(placement)).arrivals) == 560
-    answer = plan_history(
-        store=store, placement_ids=[theirs.pk], goal="conversion_rate", segment=None, now=NOW
-    )
-    assert isinstance(answer, NotEnoughData)
+    answers = plan_histories(store=store, placement_ids=[theirs.pk], segment=None, now=NOW)
+    assert isinstance(answers["conversion_rate"], NotEnoughData)
 
 
 def test_the_plan_answers_in_days_and_with_the_shoppers_to_expect(

@@ -50,7 +50,7 @@ def test_a_store_that_never_had_anything_is_not_trained() -> None:
 
 def test_without_news_a_store_is_trained_once_in_a_week_for_the_sake_of_erasures() -> None:
     assert due_at(news_at=NOON - HOUR) == NOON + timedelta(days=7)
-    assert due_at("profiles", news_at=NOON - HOUR) is None
+    assert due_at("profiles", news_at=NOON - HOUR) == NOON + timedelta(days=7)
 
 
 @pytest.mark.parametrize("state", [Run.State.REJECTED, Run.State.FAILED])

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from recommender.engine.errors import EmptyInputError
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.methods.inputs import Query
 from recommender.engine.types import (
@@ -37,7 +38,7 @@ class Lists:
         Best first, padded with ``-1``.
     hits : bool[n, k]
     n_relevant : int64[n]
-        Right answers in the world, at least one each.
+        Right answers in the world; a line with none is not judged.
     """
 
     positions: Int64Array
@@ -171,7 +172,7 @@ def accuracy(lists: Lists) -> dict[str, Float64Array]:
     -------
     dict of float64[n]
         ``hr@k``, ``mrr@k``, ``recall@k``, ``precision@k``, ``f1@k``, ``ndcg@k``, ``map@k``. A line
-        without an answer is 0 everywhere.
+        without an answer is 0 everywhere, one that nothing is right for NaN.
 
     Examples
     --------
@@ -185,17 +186,34 @@ def accuracy(lists: Lists) -> dict[str, Float64Array]:
     ranks = np.arange(1, k + 1)
     discounts = 1.0 / np.log2(ranks + 1)
     found = hits.sum(axis=1)
-    most = np.minimum(lists.n_relevant, k)
+    judged = lists.n_relevant > 0
+    n_relevant = np.where(judged, lists.n_relevant, 1)
+    most = np.minimum(n_relevant, k)
     first = np.where(found > 0, lists.hits.argmax(axis=1) + 1, np.inf)
     precisions = np.cumsum(hits, axis=1) / ranks
     ideal = np.cumsum(discounts)
-    return {
+    values = {
         f"hr@{k}": (found > 0).astype(np.float64),
         f"mrr@{k}": 1.0 / first,
-        f"recall@{k}": found / lists.n_relevant,
+        f"recall@{k}": found / n_relevant,
         f"precision@{k}": found / k,
         # 2 P R / (P + R) with P = found / k and R = found / n_relevant.
-        f"f1@{k}": 2 * found / (k + lists.n_relevant),
+        f"f1@{k}": 2 * found / (k + n_relevant),
         f"ndcg@{k}": hits @ discounts / ideal[most - 1],
         f"map@{k}": (precisions * hits).sum(axis=1) / most,
     }
+    return {name: np.where(judged, value, np.nan) for name, value in values.items()}
+
+
+def mean_accuracy(lists: Lists) -> dict[str, float]:
+    """Means of `accuracy` over the lines that something is right for.
+
+    Raises
+    ------
+    EmptyInputError
+        If there is no such line.
+    """
+    judged = lists.n_relevant > 0
+    if not judged.any():
+        raise EmptyInputError("there is no query to measure")
+    return {name: float(values[judged].mean()) for name, values in accuracy(lists).items()}

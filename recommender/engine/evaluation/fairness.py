@@ -81,6 +81,8 @@ def exposure(rows: Int32Array, group_of: Int32Array, n_groups: int) -> Float64Ar
 def overlap(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """``1 - ½ Σ |a - b|`` of two divisions of one whole: what both give to the same groups.
 
+    1 minus their total variation distance.
+
     Examples
     --------
     >>> overlap([0.5, 0.5], [0.5, 0.5]), overlap([1, 0], [0, 1]), overlap([0.75, 0.25], [0.5, 0.5])

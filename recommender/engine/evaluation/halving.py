@@ -20,7 +20,7 @@ from math import ceil, prod
 import numpy as np
 
 from recommender.engine.errors import EngineError
-from recommender.engine.evaluation.asking import Clock, accuracy, ask
+from recommender.engine.evaluation.asking import Clock, ask, mean_accuracy
 from recommender.engine.evaluation.splits import sample_positions
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.methods.base import Method, Model, Parameters, RatingModel, Value
@@ -307,9 +307,9 @@ def objective_of(task: Task, model: Model, positions: Sequence[int], *, clock: C
                 squares, n = squares + float((errors**2).sum()), n + len(rows)
         return -((squares / n) ** 0.5) if n else 0.0
     found = ask(task, model.recommend, clock=clock, positions=positions, second_table=False)
-    metrics = accuracy(found.first)
+    metrics = mean_accuracy(found.first)
     names = [name for name in task.objective if name in metrics] or ["ndcg@20"]
-    return sum(float(metrics[name].mean()) for name in names)
+    return sum(metrics[name] for name in names)
 
 
 def _candidates(

@@ -23,7 +23,7 @@ from recommender.engine.evaluation.splits import before_and_after, hold_out
 from recommender.engine.evaluation.tasks import Task, Vocabulary
 from recommender.engine.methods.inputs import ItemFacts, Matrix, Purchases, Query, Training
 from recommender.engine.offline.interactions import group_items_matrix
-from recommender.engine.types import Int32Array, Sessions
+from recommender.engine.types import NO_ROW, Int32Array, Sessions
 
 CUT_DAYS = 30.0
 MIN_ORDERS = 5
@@ -85,10 +85,11 @@ def top_n_task(train: UserItems, test: UserItems) -> Task:
     queries: list[Query] = []
     relevant: list[Int32Array] = []
     for user, ids in test.items():
-        if not ids or not len(rows.get(user, NOTHING)):
+        hidden = items.rows_of(sorted(set(ids) - set(train.get(user, ()))))
+        if not len(hidden) or not len(rows.get(user, NOTHING)):
             continue
         queries.append(Query(rows[user], removed=rows[user], shopper_row=lines[user]))
-        relevant.append(_distinct(items.rows_of(sorted(set(ids)))))
+        relevant.append(_distinct(hidden))
     if not queries:
         raise EmptyInputError("no user of the test part has a history in the training part")
     matrix = _user_matrix(rows, len(items))
@@ -180,8 +181,9 @@ def next_purchases_task(lines: OrderLines, *, cut_days: float = CUT_DAYS) -> Tas
     vocabulary = _supported(customers[before], items[before], MIN_CUSTOMERS, "customers")
     rows = vocabulary.rows_of(items.tolist())
     names, shoppers = np.unique(customers, return_inverse=True)
-    _, order_rows = np.unique(orders, return_inverse=True)
     train, test = before & (rows >= 0), after & (rows >= 0)
+    # Numbered without what is asked about: how many baskets there are is learned from, too.
+    n_orders, order_rows = _numbered(orders, train)
     # One line per order and product: two lines of one invoice are one purchase.
     first = np.unique(np.stack([order_rows[train], rows[train]]), axis=1, return_index=True)[1]
     place = np.flatnonzero(train)[np.sort(first)]
@@ -192,7 +194,7 @@ def next_purchases_task(lines: OrderLines, *, cut_days: float = CUT_DAYS) -> Tas
         baskets=group_items_matrix(
             order_rows[place],
             rows[place],
-            n_groups=len(set(orders)),
+            n_groups=n_orders,
             n_items=len(vocabulary),
             binary=True,
         ),
@@ -335,6 +337,16 @@ def _supported(
     if not len(vocabulary):
         raise EmptyInputError(f"no product has {at_least} {what} before the cut")
     return vocabulary
+
+
+def _numbered(
+    orders: npt.NDArray[np.str_], train: npt.NDArray[np.bool_]
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """How many orders have a line that trains, and the number of each such line's; else ``-1``."""
+    names, numbers = np.unique(orders[train], return_inverse=True)
+    rows = np.full(len(orders), NO_ROW, np.int64)
+    rows[train] = numbers
+    return len(names), rows
 
 
 def _titles(lines: OrderLines, vocabulary: Vocabulary) -> list[str]:

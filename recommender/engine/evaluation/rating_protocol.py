@@ -95,7 +95,8 @@ def ratings_task(log: RatingLog, *, seed: int) -> Task:
 
     With times the last fifth of all ratings is the test, else a random fifth of every user's.
     Right answers are items of the test part with at least the mean rating of the training; the
-    error is measured over all of the test part whose user and item training knows.
+    error is measured over all of the test part whose user and item training knows, also of users
+    who found nothing good in it: of them no list is judged.
     """
     later = _later(log, seed)
     train, test = log.taken(~later), log.taken(later)
@@ -110,13 +111,13 @@ def ratings_task(log: RatingLog, *, seed: int) -> Task:
     held: list[tuple[Int32Array, Float32Array]] = []
     for user, (rows, values) in tested.items():
         liked = rows[values >= liked_from]
-        if user < 0 or not len(liked):
+        if user < 0 or not (len(liked) or (rows >= 0).any()):
             continue
         mine, given = by_user[user]
         queries.append(Query(mine, removed=mine, ratings=given, shopper_row=user))
         relevant.append(liked)
         held.append((rows[rows >= 0], values[rows >= 0]))
-    if not queries:
+    if not any(map(len, relevant)):
         raise EmptyInputError("no user of the test part rated anything well and is known before")
     return Task(
         protocol="ratings",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.engine.errors import EmptyInputError, InvalidInputError
-from recommender.engine.evaluation.asking import Clock, Lists, Recommend, accuracy, ask
+from recommender.engine.errors import InvalidInputError
+from recommender.engine.evaluation.asking import Clock, Lists, Recommend, ask, mean_accuracy
 from recommender.engine.evaluation.tasks import Task
 from recommender.engine.methods.base import Parameters, Value
 from recommender.engine.methods.inputs import Query, Training
@@ -168,19 +168,13 @@ def measure(task: Task, recommend: Recommend, *, clock: Clock, fit_seconds: floa
     """
     asked = ask(task, recommend, clock=clock)
     return Report(
-        metrics=_means(asked.first),
-        metrics_without_repeats=_means(asked.second) if len(asked.second) else None,
+        metrics=mean_accuracy(asked.first),
+        metrics_without_repeats=mean_accuracy(asked.second) if len(asked.second) else None,
         fit_seconds=fit_seconds,
         query_us=microseconds(asked.took_s),
         query_us_without_repeats=microseconds(asked.took_again_s) if asked.took_again_s else None,
         lists=asked.first,
     )
-
-
-def _means(lists: Lists) -> dict[str, float]:
-    if not len(lists):
-        raise EmptyInputError("there is no query to measure")
-    return {name: float(values.mean()) for name, values in accuracy(lists).items()}
 
 
 def microseconds(took: list[float]) -> dict[str, float]:

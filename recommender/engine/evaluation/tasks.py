@@ -21,8 +21,9 @@ class Task:
     training : Training
     queries : list of n Query
     relevant : list of n int32[]
-        Right answers, at least one each; ``-1`` stands for an item that training never saw, which
-        can't be found but counts as relevant.
+        Right answers; ``-1`` stands for an item that training never saw, which can't be found but
+        counts as relevant. At least one each, but where there are `ratings`: a query without any
+        is asked for those alone.
     objective : tuple of str
         The metrics whose sum a tuning maximises; a name that begins with ``rmse`` it minimises.
     second_table : {"none", "misses", "dropped"}

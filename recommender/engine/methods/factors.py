@@ -42,6 +42,8 @@ class ImplicitAls(Model):
             rows,
             weights,
             limit=limit + len(query.removed),
+            # Lines of a matrix have no order by which a part of a history could be chosen.
+            max_history=None,
             exclude_history=not query.repeats_allowed,
         )
         return answered(found, query, limit)

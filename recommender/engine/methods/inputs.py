@@ -129,4 +129,7 @@ class Query:
     @property
     def repeats_allowed(self) -> bool:
         """Whether a known item of the history may be an answer."""
-        return len(self.removed) < int((self.rows >= 0).sum())
+        if not len(self.removed) or self.removed is self.rows:
+            return len(self.removed) == 0 and bool((self.rows >= 0).any())
+        known = self.rows[self.rows >= 0]
+        return not bool(np.isin(known, self.removed).all())

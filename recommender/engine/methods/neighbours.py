@@ -23,12 +23,9 @@ from recommender.engine.methods.histories import group_matrix, history, shopper_
 from recommender.engine.methods.inputs import Matrix, Query, Training
 from recommender.engine.offline.item_correlation import Measure, fit_item_correlation
 from recommender.engine.offline.item_similarity import fit_item_similarity
-from recommender.engine.offline.shopper_neighbours import (
-    ShopperIndex,
-    fit_shopper_index,
-    similar_shoppers,
-)
+from recommender.engine.offline.shopper_neighbours import fit_shopper_index
 from recommender.engine.online.neighbours import expand_neighbours
+from recommender.engine.online.shopper_neighbours import similar_shoppers
 from recommender.engine.selection import ragged_positions
 from recommender.engine.types import (
     NO_ROW,
@@ -37,6 +34,7 @@ from recommender.engine.types import (
     Int32Array,
     Int64Array,
     Neighbours,
+    ShopperIndex,
 )
 
 SESSION_DECAY = 0.7
@@ -124,7 +122,8 @@ def fit_item_neighbours(training: Training, parameters: Parameters, _seed: int) 
         damping=number(parameters, "damping"),
         shrinkage=number(parameters, "shrinkage"),
     )
-    return NeighbourLists(neighbours, position_decay=number(parameters, "position_decay"))
+    in_order = training.baskets is None and training.sessions is not None
+    return NeighbourLists(neighbours, position_decay=decay_of(parameters, in_order=in_order))
 
 
 def by_target(neighbours: Neighbours) -> Matrix:
@@ -195,13 +194,14 @@ class SimilarShoppers(Model):
             amplification=number(self._parameters, "amplification"),
             popularity_damping=number(self._parameters, "popularity_damping"),
             excluded_shopper=query.shopper_row if self._own_lines else NO_ROW,
+            max_history=None,
             limit=limit + len(query.removed),
         )
         return answered(found, query, limit)
 
 
 def _user_knn(measure: Measure) -> Callable[[Training, Parameters, int], SimilarShoppers]:
-    """The fit of one measure; see `engine.offline.shopper_neighbours`."""
+    """The fit of one measure; see `engine.online.shopper_neighbours`."""
 
     def fit(training: Training, parameters: Parameters, _seed: int) -> SimilarShoppers:
         index = fit_shopper_index(shopper_matrix(training, parameters))
@@ -231,7 +231,7 @@ def _item_knn_method(measure: Measure, name: str) -> Method:
     )
 
 
-def _user_knn_method(key: str, measure: Measure, name: str) -> Method:
+def _user_knn_method(key: str, measure: Measure, name: str, source: str | None = None) -> Method:
     return Method(
         key=key,
         title=f"User kNN, {name}",
@@ -254,8 +254,9 @@ def _user_knn_method(key: str, measure: Measure, name: str) -> Method:
             "amplification": (1.0, 2.0),
             "shrinkage": (0.0, 5.0),
         },
-        because="",
+        because="chosen by people who also chose",
         otherwise="liked by shoppers like you",
+        source=source,
     )
 
 
@@ -266,9 +267,9 @@ METHODS = (
         family=Family.NEIGHBOURS,
         needs=_GROUPS,
         fit=fit_item_neighbours,
-        defaults={"k": 100, "damping": 0.5, "shrinkage": 5.0, "position_decay": 0.7},
+        defaults={"k": 100, "damping": 0.5, "shrinkage": 5.0, "position_decay": None},
         grid={
-            "position_decay": (0.3, 0.5, 0.7, 0.9, 1.0),
+            "position_decay": (None, 0.3, 0.5, 0.9),
             "damping": (0.2, 0.35, 0.5, 0.65),
             "shrinkage": (0.0, 5.0, 20.0),
         },
@@ -280,7 +281,7 @@ METHODS = (
     _item_knn_method(Measure.COSINE, "cosine"),
     _item_knn_method(Measure.PEARSON, "Pearson"),
     _item_knn_method(Measure.JACCARD, "Jaccard"),
-    _user_knn_method("user_knn", Measure.COSINE, "cosine"),
+    _user_knn_method("user_knn", Measure.COSINE, "cosine", source="similar_shoppers"),
     _user_knn_method("user_knn_pearson", Measure.PEARSON, "Pearson"),
     _user_knn_method("user_knn_jaccard", Measure.JACCARD, "Jaccard"),
 )

@@ -245,7 +245,7 @@ def _held_out(
     kinds = {kind: matrix.tocsr() for kind, matrix in training.shoppers.items()}
     bought = kinds.get("purchase", groups)
     many = np.flatnonzero((np.diff(bought.indptr) > 0) & (np.diff(groups.indptr) > 1))
-    owners, hidden, lessons = [], [], []
+    owners, hidden, lessons, unsold = [], [], [], []
     for line in rng.permutation(many)[:SHOPPERS].tolist():
         mine = bought.indices[bought.indptr[line] : bought.indptr[line + 1]]
         targets = rng.permutation(mine)[: max(len(mine) // 5, 1)].astype(np.int32)
@@ -268,6 +268,7 @@ def _held_out(
             continue
         shopper = _of_kinds(rows[left], {kind: has[left] for kind, has in flags.items()})
         lessons.append(_Lesson(shopper, targets))
+        unsold.append(line * np.int64(training.n_items) + targets)
         gone = rows[~left]
         owners.append(np.full(len(gone), line))
         hidden.append(gone)
@@ -280,7 +281,12 @@ def _held_out(
     )
     rest = csr_matrix(groups - groups.multiply(out))
     rest.eliminate_zeros()
-    return _profile(training, rest, training.purchases, training.now_s), lessons
+    bought_then = training.purchases
+    if bought_then is not None and kinds:
+        pairs = bought_then.shopper_rows.astype(np.int64) * training.n_items + bought_then.item_rows
+        known = ~np.isin(pairs, np.concatenate([np.empty(0, np.int64), *unsold]))
+        bought_then = _taken(bought_then, known)
+    return _profile(training, rest, bought_then, training.now_s), lessons
 
 
 def _later_purchases(

@@ -43,7 +43,7 @@ class BuyAgain(Model):
             query.last_at_s,
             interval_days=self._repeat.interval_days,
             repeat_probability=self._repeat.repeat_probability,
-            now_s=self._now_s,
+            now_s=query.at_s or self._now_s,
             limit=limit + len(query.removed),
             demand=self._demand,
             **self._exponents,

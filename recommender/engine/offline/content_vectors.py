@@ -138,8 +138,6 @@ def fit_content_vectors(
         epochs=epochs,
         workers=1,
         seed=seed,
-        # Python's own hash differs from process to process, and with it the start vectors.
-        hashfxn=_stable_hash,
     )
     vocabulary = tuple(trained.wv.index_to_key)
     counts = np.array([frequency[word] for word in vocabulary], np.float64)
@@ -153,14 +151,6 @@ def fit_content_vectors(
     common = _first_component(means)
     model = ContentModel(model.vocabulary, model.word_vectors, model.idf, common)
     return model, _unit(_without(means, common))
-
-
-def _stable_hash(text: str) -> int:
-    """FNV-1a, 32 bits."""
-    value = 2166136261
-    for byte in text.encode("utf-8"):
-        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
-    return value
 
 
 def _bag(token_lists: Sequence[Sequence[str]], number: dict[str, int]) -> csr_matrix[np.float32]:

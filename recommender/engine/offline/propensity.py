@@ -93,9 +93,9 @@ class Propensity:
 def fit_naive_bayes(pairs: Pairs, *, bins: int = 12, smoothing: float = 1.0) -> BinnedEvidence:
     """Naive Bayes over features cut into bins of about as many purchases each.
 
-    ``ln P(bought | x) = ln P(bought) + Σ_f ln P(x_f | bought) - ...``: features are taken to be
-    independent given the outcome, which they aren't, so that its chances are too sure of
-    themselves until `calibrated` mends them. Costs O(n features).
+    ``ln odds(bought | x) = ln odds(bought) + Σ_f ln (P(x_f | bought) / P(x_f | not))``: features are
+    taken to be independent given the outcome, which they aren't, so that its chances are too sure
+    of themselves until `calibrated` mends them. Costs O(n features).
 
     Parameters
     ----------
@@ -131,7 +131,8 @@ def fit_naive_bayes(pairs: Pairs, *, bins: int = 12, smoothing: float = 1.0) -> 
 def fit_linear_svm(pairs: Pairs, *, cost: float = 0.1) -> Hyperplane:
     """A plane with a wide margin between purchases and the rest.
 
-    Minimises ``½ |w|² + C Σ c_y max(0, 1 - y (w · x + b))²`` over features of mean 0 and spread 1,
+    Minimises ``½ (|w|² + b²) + C Σ c_y max(0, 1 - y (w · x + b))²``, the squared hinge loss, over
+    features of mean 0 and spread 1,
     ``c_y`` such that both outcomes weigh as much. Costs O(n features) for each Newton step.
 
     Parameters
@@ -143,8 +144,8 @@ def fit_linear_svm(pairs: Pairs, *, cost: float = 0.1) -> Hyperplane:
     Notes
     -----
     By scikit-learn's `LinearSVC` (LIBLINEAR, R.-E. Fan et al., 2008), whose primal solver draws
-    nothing. Pairs count once each and not by their weights: hard rivals, which were drawn more
-    often, are what the plane is to be placed by.
+    nothing. Pairs count once each and not by their weights: ``c_y`` takes away what either outcome
+    has in numbers anyhow, and `calibrated` brings the weights back.
     """
     _check(pairs)
     scaler = StandardScaler().fit(pairs.features.astype(np.float64))

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-_KANA = re.compile(r"[\u3041-\u30ff\uff66-\uff9f]")
+# Without the middle dot between them, which parts foreign names in Chinese as well.
+_KANA = re.compile(r"[\u3041-\u30fa\u30fc-\u30ff\uff66-\uff9f]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 # Particles, auxiliary verbs, symbols: "of", "with", "-ed".
 _EMPTY_WORDS = ("助詞", "助動詞", "記号")

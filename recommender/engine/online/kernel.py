@@ -87,7 +87,13 @@ def helper_any_order(function: Callable[..., Any]) -> Any:
 def kernels_compile() -> None:
     """Compile all kernels, or read what an earlier process has compiled: about 20 s or 1 s."""
     # Importing them puts them into the list.
-    from recommender.engine.online import compiled, dealings, learned_blend, lookups  # noqa: F401
+    from recommender.engine.online import (  # noqa: F401
+        compiled,
+        dealings,
+        learned_blend,
+        lookups,
+        shopper_neighbours,
+    )
 
     for each in KERNELS:
         each.compile()

@@ -67,7 +67,7 @@ def buy_again(
 
     Notes
     -----
-    That one's own most frequent products are hard to beat: J. Li et al., "A Next Basket
+    That one's own most frequent products are hard to beat: M. Li et al., "A Next Basket
     Recommendation Reality Check", TOIS 2023.
 
     Examples

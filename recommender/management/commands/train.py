@@ -33,8 +33,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--family",
             action="append",
-            choices=sorted((*FAMILIES, *ON_CHOICE)),
-            help="may be given several times; without it all families that every store has",
+            choices=sorted(Run.Family(name).value for name in (*FAMILIES, *ON_CHOICE)),
+            help="may be given several times; without it all that every store has, and not"
+            f" {', '.join(sorted(ON_CHOICE))}",
         )
         parser.add_argument(
             "--increment",

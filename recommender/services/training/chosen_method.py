@@ -62,7 +62,10 @@ def train_chosen_method(data: TrainingData, report: Report) -> Trained:
         parameters={
             "method": choice.method,
             "protocol": choice.protocol,
-            "because": method.because or method.otherwise,
+            # As the method calls itself: explanations of what it shows say these words.
+            "title": method.title,
+            "because": method.because,
+            "otherwise": method.otherwise,
             **_known(choice),
         },
         counts={

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from catalog.services.locks import turn
+from recommender.artifacts.manifest import ArtifactError
 from recommender.engine.errors import EngineError
 from recommender.models import Run
 from recommender.services.publishing import artifact_publish
@@ -20,6 +21,7 @@ from recommender.services.training.item_similarity import train_item_similarity
 from recommender.services.training.popularity import train_popularity
 from recommender.services.training.profiles import train_profiles
 from recommender.services.training.sessions import train_sessions
+from recommender.services.training.source_bandit import train_source_bandit
 from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
 
 FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
@@ -30,10 +32,12 @@ FAMILIES: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
     # Takes the most memory; one command trains the content embeddings beside the others.
     Run.Family.SESSIONS: train_sessions,
 }
-# Only where a member has chosen a method in the Lab, or a strategy with a learned blend is shown.
+# Only where a member has chosen a method in the Lab, or a strategy is shown that has a learned blend
+# or lets it be learned whom chance draws.
 ON_CHOICE: Mapping[str, Callable[[TrainingData, Report], Trained]] = {
     Run.Family.CHOSEN_METHOD: train_chosen_method,
     Run.Family.BLEND: train_blend,
+    Run.Family.SOURCE_BANDIT: train_source_bandit,
 }
 
 # A run whose process was killed so often is given up; restarts of Vitrine count, too.
@@ -70,7 +74,7 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
         artifact_publish(run=run, trained=trained)
     except NotEnoughData as reason:
         _end(run, Run.State.REJECTED, str(reason))
-    except (EngineError, DatabaseError, OSError, MemoryError) as error:
+    except (ArtifactError, EngineError, DatabaseError, OSError, MemoryError) as error:
         log.error("run failed", run=run.pk, family=run.family, error=str(error))
         _end(run, Run.State.FAILED, f"{type(error).__name__}: {error}"[:1000])
     run.refresh_from_db()

@@ -36,6 +36,10 @@ from recommender.services.training.popularity import add_to_popularity, populari
 from recommender.services.training.runs import RunActive, run_request
 from recommender.services.training.schedule import increment_is_due, rebuild_may_be_asked
 from recommender.services.training.sessions import add_to_sessions, sessions_have_news
+from recommender.services.training.source_bandit import (
+    add_to_source_bandit,
+    source_bandit_has_news,
+)
 from recommender.services.training.trained import Trained
 
 # So many new events cost as much to add as to count everything.
@@ -58,6 +62,9 @@ INCREMENTS: Mapping[str, Increment] = {
     Run.Family.SESSIONS: Increment(sessions_have_news, add_to_sessions, counts_events=True),
     Run.Family.CONTENT: Increment(content_has_news, add_to_content, counts_events=False),
     Run.Family.BLEND: Increment(blend_has_news, add_to_blend, counts_events=False),
+    Run.Family.SOURCE_BANDIT: Increment(
+        source_bandit_has_news, add_to_source_bandit, counts_events=False
+    ),
 }
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from catalog.models import Event, Product, ShopperLink, Store
 from recommender.models import Artifact, LabChoice, Run
 from recommender.selectors.blend import learned_blend_is_live
+from recommender.selectors.source_bandit import source_bandit_is_live
 from recommender.services.training.runs import RunActive, run_request, runs_bury_dead
 
 # Full trainings by day.
@@ -29,6 +30,7 @@ NIGHTLY = (
     Run.Family.CONTENT,
     Run.Family.CHOSEN_METHOD,
     Run.Family.BLEND,
+    Run.Family.SOURCE_BANDIT,
 )
 NIGHT = time(3, 0)
 INCREMENT_INTERVALS = {
@@ -36,6 +38,7 @@ INCREMENT_INTERVALS = {
     Run.Family.SESSIONS: timedelta(minutes=3),
     Run.Family.CONTENT: timedelta(seconds=3),
     Run.Family.BLEND: timedelta(minutes=20),
+    Run.Family.SOURCE_BANDIT: timedelta(minutes=5),
 }
 # How often is looked whether an increment is due; one may begin this much early, or every second
 # look would come a moment too soon.
@@ -75,6 +78,8 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
                 news_at=news_at,
                 zone=ZoneInfo(store.time_zone),
             )
+            if family == Run.Family.CHOSEN_METHOD and _choice_is_newer(store):
+                due_at = now
             if due_at is None or due_at > now:
                 continue
             try:
@@ -89,13 +94,26 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
 
 
 def _families_of(store: Store) -> list[Run.Family]:
-    """All, but the Lab's choice only where there is one, and blend weights where they are asked for."""
+    """All, but the Lab's choice only where there is one, and what a strategy has to ask for (blend
+    weights, sources for chance) where one does."""
     unasked = set()
     if not LabChoice.objects.filter(store=store).exists():
         unasked.add(Run.Family.CHOSEN_METHOD)
     if not learned_blend_is_live(store_id=store.pk):
         unasked.add(Run.Family.BLEND)
+    if not source_bandit_is_live(store_id=store.pk):
+        unasked.add(Run.Family.SOURCE_BANDIT)
     return [each for each in Run.Family if each not in unasked]
+
+
+def _choice_is_newer(store: Store) -> bool:
+    """Whether the method was chosen while the one before it was trained. Two queries."""
+    last = _last_full(store.pk, Run.Family.CHOSEN_METHOD)
+    return (
+        last is not None
+        and last.started_at is not None
+        and LabChoice.objects.filter(store=store, chosen_at__gt=last.started_at).exists()
+    )
 
 
 def full_due_at(
@@ -122,7 +140,7 @@ def full_due_at(
     if last is None:
         return news_at
     if news_at <= last.queued_at:
-        return last.queued_at + AT_LATEST if family in NIGHTLY else None
+        return last.queued_at + AT_LATEST
     if serving is None:
         is_blend = family == Run.Family.BLEND
         return last.queued_at + (FIRST_BLEND_AGAIN_AFTER if is_blend else FIRST_AGAIN_AFTER)

@@ -170,9 +170,9 @@ def test_a_repeat_counts_in_the_first_table_and_misses_in_the_second() -> None:
     assert report.query_us_without_repeats["p50"] == pytest.approx(1000)
 
 
-def test_items_that_training_never_saw_count_against_recall() -> None:
+def test_items_that_training_never_saw_count_against_recall_and_known_ones_are_not_sought() -> None:
     train = {str(u): ["a", "b", "c"] for u in range(9)} | {"me": ["a", "b"]}
-    task = protocols.top_n_task(train, {"me": ["c", "x", "y", "z"], "stranger": ["a"]})
+    task = protocols.top_n_task(train, {"me": ["a", "c", "x", "y", "z"], "stranger": ["a"]})
     report = evaluate(task, parse_recipe("for_you", {"regularisation": 1}), seed=0, clock=ticks())
     assert len(task.queries) == 1
     assert report.metrics["recall@20"] == 0.25
@@ -215,6 +215,15 @@ def test_next_purchases_knows_only_what_was_before_the_cut() -> None:
     assert report.metrics_without_repeats is None
     earlier = protocols.before_cut(lines, with_customer=True, cut_days=20)
     assert max(earlier.times_s) < max(lines.times_s) - 19 * DAY
+
+
+def test_baskets_of_the_test_part_are_not_counted_either() -> None:
+    task = protocols.next_purchases_task(order_lines(), cut_days=20)
+    baskets = task.training.baskets
+    assert baskets is not None
+    # Pearson's correlation divides by how many there are.
+    assert (np.diff(baskets.indptr) == 4).all()
+    assert baskets.shape[0] == 79
 
 
 def test_the_left_out_purchase_may_have_been_viewed_but_not_bought() -> None:

@@ -56,6 +56,7 @@ def test_what_a_new_field_says_is_part_of_the_digest() -> None:
         {"handpicked": ["a"]},
         {"blend": "learned"},
         {"blend": "reciprocal_rank"},
+        {"explore_by": "bandit"},
     ):
         assert strategy_digest(strategy_parse(document(**field))) != plain
 
@@ -73,6 +74,7 @@ def test_what_a_new_field_says_is_part_of_the_digest() -> None:
         {"handpicked": [str(n) for n in range(101)]},
         {"sources": [{"source": "handpicked", "weight": 1}]},
         {"fallback": ["handpicked"]},
+        {"explore_by": "magic"},
         {"no_such_field": 1},
     ],
 )
@@ -116,6 +118,16 @@ def test_a_learned_blend_asks_each_source_once_in_one_order_whatever_the_documen
     assert learned.needs_events
     by_weights = ServingStrategy(1, strategy_parse({"sources": sources}))
     assert by_weights.names == ["trending", "also_viewed", "trending"]
+
+
+def test_who_learns_whom_chance_draws_looks_at_history_and_events_only_if_there_is_chance() -> None:
+    def strategy(**fields: Any) -> ServingStrategy:
+        return ServingStrategy(1, strategy_parse(document(explore_by="bandit", **fields)))
+
+    assert strategy(exploration=0.1).needs_history
+    assert strategy(exploration=0.1).needs_events
+    assert strategy().contextual
+    assert not strategy().needs_history
 
 
 def test_a_placement_may_leave_out_otherwise_than_its_strategy() -> None:
@@ -180,6 +192,10 @@ def test_shares_that_moved_are_said_with_both_numbers() -> None:
             "Preference: none → what sells, strength 50 %",
         ),
         ({"exploration": 0.05}, "Places given to chance: 0 % → 5 %"),
+        (
+            {"explore_by": "bandit"},
+            "Chance draws: by score → the source that it learned deserves the place",
+        ),
         ({"minimum_relevance": 0.125}, "Minimum relevance: 0 % → 12.5 %"),
         ({"exclude": {"in_cart": False}}, "Shows again what is in the cart"),
         ({"exclude": {"purchased": True}}, "Leaves out what the shopper bought before"),

@@ -101,9 +101,8 @@ def test_the_budget_holds_but_for_the_comparison_that_has_begun(task: Task, fit_
     clock = Clock()
     found = choose(task, ladder(clock, fit_s=fit_s), fixed={}, seed=1, clock=clock, budget_s=60)
     assert clock.now <= max(60.0, fit_s)
-    default = {"a": 0, "b": 0}
-    closer = abs(number(found.parameters, "a") - 3) + 3 * abs(number(found.parameters, "b") - 1)
-    assert closer <= 6, default
+    # Cheap fits find the best setting; where few are affordable, the default is kept.
+    assert (found.parameters["a"], found.parameters["b"]) == ((3, 1) if fit_s <= 4 else (0, 0))
 
 
 def test_dear_fits_are_compared_on_parts_of_the_training_first(task: Task) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recommender.engine.errors import EngineError
+from recommender.engine.evaluation.asking import accuracy, ask, mean_accuracy
 from recommender.engine.evaluation.leaderboard import Budget, run
 from recommender.engine.evaluation.rating_protocol import (
     RatingLog,
@@ -88,6 +89,27 @@ def test_without_times_a_fifth_of_every_users_ratings_is_hidden() -> None:
         assert len(query.ratings) == len(query.rows) == 8
         assert len(values) == 2
     assert len(ratings_validation(log(*lines), seed=0).queries) > 0
+
+
+def test_who_liked_nothing_of_the_test_part_counts_for_the_error_and_has_no_list() -> None:
+    liking = [f"u{u} i{i} 5" for u in range(4) for i in range(10)]
+    task = ratings_task(log(*liking, *(f"sour i{i} 1" for i in range(10))), seed=0)
+    assert sorted(map(len, task.relevant)) == [0, 2, 2, 2, 2]
+    (row,) = run(task, None, [CONSTANT], seed=0, clock=lambda: 0.0, budget=Budget(60.0))
+    assert row.metrics["rmse"].value == pytest.approx(2.0)
+    assert row.n_queries == 5
+    judged = [i for i, right in enumerate(task.relevant) if len(right)]
+    constant = CONSTANT.fit(task.training, {}, 0)
+    lists = ask(task, constant.recommend, clock=lambda: 0.0, positions=judged).first
+    assert row.metrics["recall@20"].value == pytest.approx(accuracy(lists)["recall@20"].mean())
+    everybody = ask(task, constant.recommend, clock=lambda: 0.0).first
+    assert mean_accuracy(everybody) == pytest.approx(mean_accuracy(lists))
+
+
+def test_a_test_part_in_which_nobody_liked_anything_is_refused() -> None:
+    lines = [f"u{u} i{i} {5 if i < 8 else 1} {i}" for u in range(4) for i in range(10)]
+    with pytest.raises(EngineError, match="rated anything well"):
+        ratings_task(log(*lines), seed=0)
 
 
 def test_the_error_is_that_of_all_ratings_and_only_rating_models_have_one() -> None:

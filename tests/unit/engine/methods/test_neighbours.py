@@ -14,7 +14,8 @@ from recommender.engine.methods.registry import METHODS
 from recommender.engine.offline import item_correlation
 from recommender.engine.offline.item_correlation import Measure, fit_item_correlation
 from recommender.engine.offline.item_similarity import blocks_of
-from recommender.engine.offline.shopper_neighbours import fit_shopper_index, similar_shoppers
+from recommender.engine.offline.shopper_neighbours import fit_shopper_index
+from recommender.engine.online.shopper_neighbours import similar_shoppers
 from recommender.engine.types import Float64Array, Neighbours
 
 MEASURES = st.sampled_from(list(Measure))

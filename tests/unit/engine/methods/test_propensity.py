@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recommender.engine.errors import EmptyInputError
-from recommender.engine.methods.inputs import Training
-from recommender.engine.methods.propensity import METHODS, PurchaseChances
+from recommender.engine.methods.inputs import Purchases, Training
+from recommender.engine.methods.propensity import METHODS, PurchaseChances, _held_out
 from recommender.engine.offline.propensity import (
     Pairs,
     calibrated,
@@ -242,3 +242,20 @@ def test_of_a_large_catalog_bestsellers_and_neighbours_are_judged(key: str) -> N
     judged = np.isfinite(few)
     assert 2 <= judged.sum() < np.isfinite(all_of_them).sum()
     np.testing.assert_array_equal(few[judged], all_of_them[judged])
+
+
+def test_what_is_hidden_to_learn_from_is_not_in_the_demand_either() -> None:
+    # Two shoppers, two purchases each, all of them today; one of each is hidden.
+    shoppers, items = np.array([0, 0, 1, 1], np.int32), np.array([0, 1, 2, 3], np.int32)
+    matrix = csr_matrix((np.ones(4, np.float32), (shoppers, items)), shape=(2, 4))
+    training = Training(
+        4,
+        now_s=100,
+        shoppers={"purchase": matrix},
+        purchases=Purchases(shoppers, items, np.full(4, 100)),
+    )
+    profile, lessons = _held_out(training, matrix, 0)
+    hidden = np.concatenate([lesson.targets for lesson in lessons])
+    assert len(hidden) == 2
+    assert profile.demand[hidden].tolist() == [0, 0]
+    assert np.count_nonzero(profile.demand) == 2
