@@ -177,7 +177,9 @@ def test_a_visit_to_the_whole_catalog_is_not_all_that_is_asked_about(store: Stor
     for step in range(60):
         at = now - days(1) + timedelta(seconds=step)
         make_event(store, machine, (tea, jam)[step % 2], at=at)
-    queries = lab_tasks(history_of(store), "next-click", days=28, min_queries=1, seed=1).test.queries
+    queries = lab_tasks(
+        history_of(store), "next-click", days=28, min_queries=1, seed=1
+    ).test.queries
     assert len(queries) == 51
     assert max(len(query.rows) for query in queries) == 50
 
