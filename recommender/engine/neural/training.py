@@ -47,6 +47,9 @@ class Schedule:
         Of an item's popularity, when these are drawn.
     min_steps : int
         A small shop's epoch is a handful of steps, and no network learns from a handful.
+    max_steps : int or None
+        However much there is to learn from: it bounds what a fit costs, and by no clock, so that
+        it is the same on a slow machine. What is left out of the last pass is so by chance.
     seed : int
     """
 
@@ -57,6 +60,7 @@ class Schedule:
     negatives: int
     negative_exponent: float = 0.75
     min_steps: int = 300
+    max_steps: int | None = None
     seed: int = 0
 
 
@@ -126,7 +130,7 @@ class Table:
         import torch
 
         self._rows = torch.from_numpy(rows)
-        self._read = self._lines[self._rows].requires_grad_()
+        self._read = self._lines.index_select(0, self._rows).requires_grad_()
         return self._read
 
     def step(self, rate: float) -> None:
@@ -136,12 +140,15 @@ class Table:
         assert read is not None
         gradient = read.grad
         decay_1, decay_2 = ADAM
-        steps = self._steps[rows] + 1
-        first = self._first[rows].mul_(decay_1).add_(gradient, alpha=1 - decay_1)
-        second = self._second[rows].mul_(decay_2).addcmul_(gradient, gradient, value=1 - decay_2)
-        self._steps[rows], self._first[rows], self._second[rows] = steps, first, second
-        size = (second / (1 - decay_2**steps)).sqrt_().add_(1e-8)
-        self._lines[rows] = read.detach() - rate * (first / (1 - decay_1**steps)) / size
+        steps = self._steps.index_select(0, rows).add_(1)
+        first = self._first.index_select(0, rows).lerp_(gradient, 1 - decay_1)
+        second = self._second.index_select(0, rows).mul_(decay_2)
+        second.addcmul_(gradient, gradient, value=1 - decay_2)
+        for table, lines in ((self._steps, steps), (self._first, first), (self._second, second)):
+            table.index_copy_(0, rows, lines)
+        size = second.div_(1 - decay_2**steps).sqrt_().add_(1e-8)
+        change = first.mul_(rate / (1 - decay_1**steps)).div_(size)
+        self._lines.index_copy_(0, rows, read.detach() - change)
 
     def learned(self) -> Float32Array:
         """All lines as they are now."""
@@ -198,6 +205,11 @@ class Catalog:
                 seed=schedule.seed,
             )
 
+    @property
+    def whole(self) -> bool:
+        """Whether every step is held against all items."""
+        return self._sampler is None
+
     def lesson(self, read: Int64Array, targets: Int64Array) -> Lesson:
         """What a step needs that reads and foresees these items."""
         import torch
@@ -219,48 +231,6 @@ class Catalog:
         """Vectors and biases as they are now."""
         lines = self.table.learned()
         return np.ascontiguousarray(lines[:, :-1]), np.ascontiguousarray(lines[:, -1])
-
-
-def softmax_loss(states: Tensor, lesson: Lesson, owners: Tensor | None = None) -> Tensor:
-    """How surprised a model is of what followed, on average: ``-log softmax(scores)[target]``.
-
-    With drawn items the sum below the line is estimated: the target as it is, and of the drawn ones
-    ``exp(score) / how often it is drawn``, so that popular items, which are drawn more often, aren't
-    pushed down for it. Costs O(states * negatives * d).
-
-    Parameters
-    ----------
-    states : Tensor of float32[s, d]
-    lesson : Lesson
-    owners : Tensor of int64[t] or None
-        The state that a target belongs to; None: one target per state, in their order.
-
-    Notes
-    -----
-    Y. Bengio, J. Senécal, "Adaptive Importance Sampling to Accelerate Training of a Neural
-    Probabilistic Language Model", IEEE Transactions on Neural Networks 19 (4), 2008. TensorFlow's
-    ``sampled_softmax_loss`` divides the target's part too: the loss of a rare one is then small
-    before anything is learned.
-    """
-    import torch
-
-    vectors, biases, targets = lesson.vectors, lesson.biases, lesson.targets
-    if lesson.drawn is None or lesson.rarity is None:
-        logs = torch.log_softmax(torch.addmm(biases, states, vectors.T), dim=1)
-        places = torch.arange(len(targets)) if owners is None else owners
-        return -logs[places, targets].mean()
-    drawn, rarity = lesson.drawn, lesson.rarity
-    others = torch.addmm(biases[drawn] - rarity[drawn], states, vectors[drawn].T)
-    own = states if owners is None else states[owners]
-    right = (own * vectors[targets]).sum(dim=1) + biases[targets]
-    if owners is not None:
-        below = torch.logsumexp(others, dim=1)[owners]
-        return (torch.logaddexp(right, below) - right).mean()
-    # A target among the drawn would be held against itself.
-    others = others.masked_fill(drawn[None, :] == targets[:, None], -1e9)
-    # Twice as fast as the sum of the other branch, which can't have a line per target.
-    scores = torch.cat([right[:, None], others], dim=1)
-    return -torch.log_softmax(scores, dim=1)[:, 0].mean()
 
 
 def optimise(
@@ -294,8 +264,11 @@ def optimise(
     rng = np.random.default_rng(schedule.seed)
     n_batches = -(-len(lengths) // schedule.batch_size)
     epochs = max(schedule.epochs, -(-schedule.min_steps // n_batches))
-    total, step = epochs * n_batches, 0
-    for epoch in range(1, epochs + 1):
+    total, step, epoch = epochs * n_batches, 0, 0
+    if schedule.max_steps is not None:
+        total = min(total, max(schedule.max_steps, 1))
+    while step < total:
+        epoch += 1
         losses: list[float] = []
         for numbers in shuffled_batches(lengths, batch_size=schedule.batch_size, rng=rng):
             step += 1
@@ -308,6 +281,8 @@ def optimise(
             for table in tables:
                 table.step(TABLE_RATE * rate)
             losses.append(float(loss.detach()))
+            if step == total:
+                break
         if on_epoch is not None:
             on_epoch(epoch, float(np.mean(losses)))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.engine.errors import EmptyInputError, InvalidInputError
-from recommender.engine.methods import fusion
+from recommender.engine.methods import fusion, fusion_members
 from recommender.engine.methods.fusion_cuts import (
     Cut,
     cut_once_more,
@@ -170,7 +170,7 @@ class TestMembers:
     def test_who_takes_part_depends_on_what_there_is(self) -> None:
         training = checkerboard().training
         of = {
-            name: [m.name for m in fusion.members_for(given)]
+            name: [m.name for m in fusion_members.members_for(given)]
             for name, given in {
                 "purchases": training,
                 "sessions": replace(training, purchases=None),
@@ -184,7 +184,7 @@ class TestMembers:
     def test_every_kind_of_event_is_a_source_of_its_own(self) -> None:
         training = with_kinds(checkerboard()).training
         given = Training(training.n_items, shoppers=training.shoppers)
-        names = [member.name for member in fusion.members_for(given)]
+        names = [member.name for member in fusion_members.members_for(given)]
         assert {"for_you", "also_viewed view_item", "also_viewed purchase"} <= set(names)
 
     def test_who_only_knows_what_sells_does_not_answer_for_all(self) -> None:

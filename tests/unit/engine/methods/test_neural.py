@@ -33,7 +33,7 @@ from recommender.engine.neural.forward import (
 )
 from recommender.engine.neural.gru import fit_gru
 from recommender.engine.neural.training import Schedule
-from recommender.engine.types import Float32Array, Int32Array, Sessions
+from recommender.engine.types import Float32Array, Int32Array, Int64Array, Sessions
 
 METHODS: dict[str, Method] = {method.key: method for method in neural.METHODS}
 NOTHING = np.empty(0, np.int32)
@@ -401,7 +401,8 @@ def test_an_attentive_state_is_the_one_that_was_trained(torch: ModuleType) -> No
 def test_the_loss_is_the_one_of_plain_loops(
     torch: ModuleType, owned: bool, drawn: list[int] | None
 ) -> None:
-    from recommender.engine.neural.training import Lesson, softmax_loss
+    from recommender.engine.neural.losses import softmax_loss
+    from recommender.engine.neural.training import Lesson
 
     rng = np.random.default_rng(0)
     states, vectors, biases = normal(rng, 3, 4), normal(rng, 7, 4), normal(rng, 7)
@@ -434,7 +435,8 @@ def test_the_loss_is_the_one_of_plain_loops(
 
 @needs_torch
 def test_the_loss_over_drawn_items_comes_near_the_one_over_all(torch: ModuleType) -> None:
-    from recommender.engine.neural.training import Lesson, softmax_loss
+    from recommender.engine.neural.losses import softmax_loss
+    from recommender.engine.neural.training import Lesson
 
     rng = np.random.default_rng(0)
     counts = rng.integers(1, 100, 50)
@@ -452,6 +454,97 @@ def test_the_loss_over_drawn_items_comes_near_the_one_over_all(torch: ModuleType
     ]
     drawn = np.mean([float(softmax_loss(states, lesson)) for lesson in found])
     assert drawn == pytest.approx(whole, rel=0.02)
+
+
+@needs_torch
+@given(seed=seeds, n=st.integers(1, 6), drawn=st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_a_sum_of_scores_and_its_slopes_are_those_of_torch(
+    seed: int, n: int, drawn: list[int]
+) -> None:
+    import torch
+
+    from recommender.engine.neural.losses import _equal_pairs, log_sums
+
+    rng = np.random.default_rng(seed)
+    targets, columns = rng.integers(0, 6, n), np.array(drawn)
+    equal = targets[:, None] == columns[None, :]
+    pairs = _equal_pairs(targets, columns)
+    assert set(zip(*(part.tolist() for part in pairs), strict=True)) == set(
+        zip(*(part.tolist() for part in equal.nonzero()), strict=True)
+    )
+    # A line that is left out as a whole has no sum to compare.
+    kept = ~equal.all(axis=1)
+    slope = torch.from_numpy(normal(rng, n) * kept)
+    arrays = normal(rng, n, 3), normal(rng, len(drawn), 3), normal(rng, len(drawn))
+    mine = tuple(torch.from_numpy(array.copy()).requires_grad_() for array in arrays)
+    states, vectors, biases = mine
+    plain = [torch.from_numpy(array.copy()).requires_grad_() for array in arrays]
+    found = log_sums(states, vectors, biases, pairs)
+    table = plain[0] @ plain[1].T + plain[2]
+    expected = torch.logsumexp(table.masked_fill(torch.from_numpy(equal), -1e9), dim=1)
+    np.testing.assert_allclose(found.detach()[kept], expected.detach()[kept], rtol=1e-4, atol=1e-5)
+    found.backward(slope)
+    expected.backward(slope)
+    for one, other in zip(mine, plain, strict=True):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-3, atol=1e-5)
+
+
+@needs_torch
+@given(seed=seeds)
+def test_a_loss_of_many_targets_is_the_one_of_their_list(seed: int) -> None:
+    import torch
+
+    from recommender.engine.neural.losses import multinomial_loss, softmax_loss
+    from recommender.engine.neural.training import Lesson
+
+    rng = np.random.default_rng(seed)
+    wanted = (rng.random((4, 7)) < 0.4).astype(np.float32)
+    wanted[:, 0] = 1
+    owners, targets = wanted.nonzero()
+    arrays = normal(rng, 4, 3), normal(rng, 7, 3), normal(rng, 7)
+    mine = tuple(torch.from_numpy(array.copy()).requires_grad_() for array in arrays)
+    states, vectors, biases = mine
+    plain = [torch.from_numpy(array.copy()).requires_grad_() for array in arrays]
+    found = multinomial_loss(states, vectors, biases, torch.from_numpy(wanted))
+    lesson = Lesson(plain[1], plain[2], torch.empty(0), torch.from_numpy(targets))
+    expected = softmax_loss(plain[0], lesson, torch.from_numpy(owners))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    (3 * found).backward()
+    (3 * expected).backward()
+    for one, other in zip(mine, plain, strict=True):
+        np.testing.assert_allclose(one.grad, other.grad, rtol=1e-3, atol=1e-5)
+
+
+@needs_torch
+def test_a_score_far_below_all_others_has_a_finite_loss(torch: ModuleType) -> None:
+    from recommender.engine.neural.losses import multinomial_loss
+
+    biases = torch.tensor([-300.0, 200.0])
+    wanted = torch.tensor([[1.0, 0.0]])
+    found = multinomial_loss(torch.zeros(1, 2), torch.zeros(2, 2), biases, wanted)
+    assert float(found) == pytest.approx(500.0)
+
+
+@needs_torch
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
+def test_what_is_left_of_numbers_makes_up_for_what_is_dropped(
+    torch: ModuleType, share: float
+) -> None:
+    from recommender.engine.neural.losses import dropped
+
+    torch.manual_seed(0)
+    # No multiple of eight, of which the words of random bits are made.
+    numbers = torch.ones(401, 37, requires_grad=True)
+    found = dropped(numbers, share)
+    lost = round(256 * share) / 256
+    assert {round(value, 4) for value in found.unique().tolist()} == {0.0, round(1 / (1 - lost), 4)}
+    # Six standard errors of 14,837 draws.
+    gone = float((found == 0).float().mean())
+    assert gone == pytest.approx(lost, abs=6 * math.sqrt(lost * (1 - lost) / 14837))
+    assert not torch.equal(found, dropped(numbers, share))
+    found.sum().backward()
+    assert torch.equal(numbers.grad, found.detach())
+    assert dropped(numbers, 0.0) is numbers
 
 
 @needs_torch
@@ -584,6 +677,44 @@ def test_the_loss_of_every_epoch_is_told_and_falls() -> None:
     assert [epoch for epoch, _ in told] == list(range(1, 31))
     assert told[0][1] > math.log(RING) * 0.8
     assert told[-1][1] < told[0][1] / 3
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("min_steps", "max_steps", "epochs", "expected"),
+    [
+        (1, None, 3, [4, 4, 4]),
+        (7, None, 1, [4, 4]),
+        (1, 6, 3, [4, 2]),
+        (1, 2, 3, [2]),
+        (1, 99, 1, [4]),
+        (300, 5, 1, [4, 1]),
+    ],
+)
+def test_a_fit_makes_as_many_steps_as_its_schedule_says(
+    torch: ModuleType, min_steps: int, max_steps: int | None, epochs: int, expected: list[int]
+) -> None:
+    from recommender.engine.neural.training import optimise
+
+    weight = torch.ones(2, requires_grad=True)
+    seen: list[int] = []
+    told: list[int] = []
+    steps: list[int] = []
+
+    def loss_of(numbers: Int64Array) -> object:
+        seen.extend(numbers.tolist())
+        steps.append(len(numbers))
+        return (weight * weight).sum()
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        told.append(len(steps))
+
+    plan = schedule(epochs=epochs, batch_size=8, min_steps=min_steps)
+    plan = replace(plan, max_steps=max_steps)
+    optimise([weight], [], loss_of, np.full(30, 5), plan, on_epoch)
+    assert np.diff([0, *told]).tolist() == expected
+    # No history is seen twice before all were.
+    assert len(set(seen[:30])) == min(len(seen), 30)
 
 
 @needs_torch
