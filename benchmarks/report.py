@@ -24,6 +24,7 @@ NAMES = (
     "steering",
     "experiments",
     "insights",
+    "blend",
     "lab",
     "soak",
 )

@@ -35,8 +35,10 @@ GRACE, GRACE_S = 1.2, 3.0
 """How much more CPU time than its share a method may take before the system stops it."""
 STUCK, STUCK_S = 20.0, 60.0
 """After so many times its share on the clock of the wall it waits for something for ever."""
-PATIENCE = {Family.FUSION: 5.0, Family.NEURAL: 6.0}
-"""Shares that a method of such a family gets; others one. These fit many models, or in many steps."""
+SHARES = {Family.FUSION: 6.0, Family.NEURAL: 5.0}
+"""Of the time for a method of such a family; others one. These fit many models, or in many steps."""
+OVERTIME = 2.0
+"""Times its share that a fit may take: most methods don't need theirs."""
 RESERVE = 0.93
 """Of the time is given away; the rest is for reading files and for what takes its grace."""
 
@@ -55,36 +57,50 @@ class _Entrant:
 
     @property
     def until(self) -> float:
-        return self.started + STUCK * self.seconds + STUCK_S
+        return self.started + STUCK * OVERTIME * self.seconds + STUCK_S
 
 
 @dataclass(slots=True)
 class _Time:
-    """What is left of it, and how many shares are still wanted.
+    """What is left of it, and who still wants some: data sets, and the methods of this one.
 
-    Counted in CPU time of so many workers, so that the figures are the same on a machine that has
-    other things to do as well; there it takes longer.
+    Each data set gets an even part of what those before it left, so that its last methods, which
+    are the slow ones, find what its quick ones left. Counted in CPU time of so many workers, so
+    that the figures are the same on a machine that has other things to do as well; there it takes
+    longer.
     """
 
     seconds: float
-    waiting: float
+    data_sets: int
     workers: int
     began_s: float = field(default_factory=lambda: _used_s(1))
+    until_s: float = 0.0
+    wanted: float = 0.0
+
+    def next_data_set(self, methods: Sequence[Method]) -> None:
+        """Its part of the time is shared by these methods."""
+        used = self._used_s()
+        self.until_s = used + (self.seconds - used) / self.data_sets
+        self.data_sets -= 1
+        self.wanted = sum(map(shares_of, methods))
 
     def share(self, method: Method, running: Sequence[_Entrant]) -> float:
         """Of the next one: its part of what is left on all workers."""
         promised = sum(one.seconds for one in running) / self.workers
-        left = max(self.seconds - (_used_s(self.workers) - self.began_s) - promised, 0.0)
-        wanted = shares_of(method)
-        share = RESERVE * left * self.workers * wanted / max(self.waiting, wanted)
-        self.waiting -= wanted
+        left = max(self.until_s - self._used_s() - promised, 0.0)
+        mine = shares_of(method)
+        share = RESERVE * left * self.workers * mine / max(self.wanted, mine)
+        self.wanted -= mine
         # One method can't use two workers.
         return max(min(share, RESERVE * left), 1.0)
+
+    def _used_s(self) -> float:
+        return _used_s(self.workers) - self.began_s
 
 
 def shares_of(method: Method) -> float:
     """How many shares of the time a method gets on each data set."""
-    return PATIENCE.get(method.family, 1.0)
+    return SHARES.get(method.family, 1.0)
 
 
 def _used_s(workers: int) -> float:
@@ -112,7 +128,7 @@ def compete(
     say : function of str
         Told a line per method.
     """
-    clock = _Time(60 * minutes, len(data_sets) * sum(map(shares_of, methods)), workers)
+    clock = _Time(60 * minutes, len(data_sets), workers)
     boards: list[Leaderboard] = []
     for number, data in enumerate(data_sets, start=1):
         began = time.perf_counter()
@@ -130,8 +146,8 @@ def compete(
             if why is None:
                 entering.append(method)
             else:
-                clock.waiting -= shares_of(method)
                 rows.append(_missing(method, why))
+        clock.next_data_set(entering)
         rows += _race(task, validation, yardstick, entering, clock, seed=seed, say=say)
         took = time.perf_counter() - began
         boards.append(
@@ -184,7 +200,7 @@ def _start(
 
     def measure() -> None:
         # Times are CPU times of one thread: two methods at once don't slow down each other's.
-        limit = ceil(GRACE * seconds + GRACE_S)
+        limit = ceil(GRACE * OVERTIME * seconds + GRACE_S)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         with threadpool_limits(1):
             row = measure_method(
@@ -194,7 +210,7 @@ def _start(
                 yardstick,
                 seed=seed,
                 clock=time.process_time,
-                limits=Limits(seconds, tune=validation is not None),
+                limits=Limits(seconds, tune=validation is not None, overtime=OVERTIME),
                 memory=peak_mb,
             )
         theirs.send_bytes(json.dumps(row_to_document(row)).encode())
@@ -226,7 +242,7 @@ def _finished(one: _Entrant) -> Row | None:
 
 def _why_ended(one: _Entrant) -> str:
     if one.process.exitcode == -signal.SIGKILL:
-        return f"the system stopped it: its time was {one.seconds:.0f} s"
+        return f"the system stopped it: its time was {OVERTIME * one.seconds:.0f} s"
     return f"its process ended with code {one.process.exitcode}"
 
 

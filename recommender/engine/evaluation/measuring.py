@@ -84,9 +84,10 @@ class Limits:
     ----------
     seconds
         Of tuning, fitting and asking together. The defaults are fitted first; tuning gets at most
-        half, and only what fitting once more and asking 1,000 queries leave. A fit that takes all
-        of it alone leaves a row without metrics that says so, and a model that is ready after it
-        is asked the 50 queries that are the least.
+        half, and only what fitting once more and asking 1,000 queries leave.
+    overtime
+        So many times `seconds` a slow fit may take and be asked nevertheless, for half the time
+        once more. One that takes longer leaves a row without metrics that says so.
     max_queries
         The most that are asked; None: all.
     tune
@@ -96,6 +97,7 @@ class Limits:
     seconds: float
     max_queries: int | None = None
     tune: bool = True
+    overtime: float = 1.0
 
 
 def measure_method(
@@ -164,8 +166,9 @@ def measure_method(
         peak_mb=fitted.peak_mb,
         tried=chosen.tried,
     )
-    if fitted.took_s >= limits.seconds:
-        why = f"its fit took {fitted.took_s:.0f} s, which is all of its {limits.seconds:.0f} s"
+    most = limits.overtime * limits.seconds
+    if fitted.took_s >= most:
+        why = f"its fit took {fitted.took_s:.0f} s, which is all of its {most:.0f} s"
         return replace(row, missing=why)
     told(Phase.ASKING, chosen.tried)
     asked, order = ask_in_time(
@@ -173,7 +176,7 @@ def measure_method(
         fitted.model,
         seed=seed,
         clock=clock,
-        deadline=work.began + limits.seconds,
+        deadline=work.until(limits),
         at_most=limits.max_queries,
     )
     return replace(
@@ -229,6 +232,13 @@ class _Work:
         still_to_come = defaults.took_s + each * (ASKED_AGAIN * n + PROBE)
         spent = self._clock() - self.began
         return min(TUNING_SHARE * limits.seconds, limits.seconds - spent - still_to_come)
+
+    def until(self, limits: Limits) -> float:
+        """When asking ends: not at once after a slow fit."""
+        planned = self.began + limits.seconds
+        if limits.overtime <= 1.0:
+            return planned
+        return max(planned, self._clock() + limits.seconds / 2)
 
 
 def _silent(_phase: Phase, _tried: int) -> None:
