@@ -48,15 +48,15 @@ def _kind_weight(kind: str, parameters: Parameters) -> float:
     return number(parameters, f"weight_{kind}") if f"weight_{kind}" in parameters else 1.0
 
 
-def group_matrix(training: Training) -> Matrix:
-    """Whatever groups items: baskets if there are any, else sessions, else shoppers."""
+def group_matrix(training: Training, parameters: Parameters | None = None) -> Matrix:
+    """Whatever groups items: baskets if there are any, else sessions, else weighted histories."""
     if training.baskets is not None:
         return training.baskets
     if training.sessions is not None:
         return session_matrix(training)
     if not training.shoppers:
         raise InvalidInputError("there are no baskets, sessions or shoppers to learn from")
-    return shopper_matrix(training, {})
+    return shopper_matrix(training, parameters or {})
 
 
 def history(query: Query, parameters: Parameters) -> tuple[Int32Array, Float32Array]:

@@ -159,14 +159,14 @@ def _item_knn(measure: Measure) -> Callable[[Training, Parameters, int], ItemWei
 
     def fit(training: Training, parameters: Parameters, _seed: int) -> ItemWeights:
         neighbours = fit_item_correlation(
-            group_matrix(training),
+            group_matrix(training, parameters),
             measure=measure,
             k=whole(parameters, "k"),
             shrinkage=number(parameters, "shrinkage"),
         )
         in_order = training.baskets is None and training.sessions is not None
         decay = decay_of(parameters, in_order=in_order)
-        return ItemWeights(by_target(neighbours), {}, position_decay=decay)
+        return ItemWeights(by_target(neighbours), parameters, position_decay=decay)
 
     return fit
 
@@ -220,11 +220,20 @@ def _item_knn_method(measure: Measure, name: str) -> Method:
         family=Family.NEIGHBOURS,
         needs=_GROUPS,
         fit=_item_knn(measure),
-        defaults={"k": 50, "shrinkage": 0.0, "position_decay": None},
+        defaults={
+            "k": 50,
+            "shrinkage": 0.0,
+            "position_decay": None,
+            "weight_purchase": 1.0,
+            "weight_add_to_cart": 1.0,
+            "weight_view_item": 1.0,
+        },
         grid={
-            "k": (10, 20, 50, 100, 200),
+            "k": (10, 20, 50, 100, 200, 500, 1000),
             "shrinkage": (0.0, 5.0, 20.0),
             "position_decay": (None, 0.5, 0.9),
+            "weight_view_item": (0.1, 0.3, 1.0),
+            "weight_add_to_cart": (0.5, 1.0),
         },
         because="often found with",
         otherwise="",

@@ -231,3 +231,18 @@ def test_shoppers_without_any_history_are_refused() -> None:
     index = fit_shopper_index(csr_matrix(np.eye(2, dtype=np.float32)))
     with pytest.raises(InvalidInputError, match="k must"):
         similar_shoppers(index, [0], limit=1, k=0)
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_looks_that_hardly_count_leave_item_neighbours_to_purchases(measure: Measure) -> None:
+    bought = csr_matrix(np.array([[1, 1, 0, 0]] * 3 + [[0, 0, 0, 1]] * 9, np.float32))
+    viewed = csr_matrix(np.array([[1, 0, 1, 0]] * 9 + [[0, 0, 0, 1]] * 3, np.float32))
+    training = Training(4, shoppers={"purchase": bought, "view_item": viewed})
+    method = METHODS[f"item_knn_{measure}"]
+    query = Query(np.array([0], np.int32), removed=np.array([0], np.int32))
+    best = {}
+    for weight in (1.0, 0.01):
+        model = method.fit(training, method.parameters({"weight_view_item": weight}), 0)
+        best[weight] = model.recommend(query, 1).rows.tolist()
+    assert best[1.0] == [2]
+    assert best[0.01] == [1] or measure == Measure.JACCARD  # which only counts who has both
