@@ -18,7 +18,8 @@ from recommender.selectors.logged_answers import LoggedAnswer
 # A shopper clicks within a day, or not because of what was shown.
 CLICKED_WITHIN = timedelta(days=1)
 
-_CLICKED = f"""
+# What people clicked in each recommendation: not robots, and not who denied consent.
+CLICKS = f"""
 WITH clicks AS (
   SELECT recommendation_id, array_agg(DISTINCT product_id) AS clicked
   FROM catalog_event
@@ -28,6 +29,10 @@ WITH clicks AS (
     AND recommendation_id IS NOT NULL AND product_id IS NOT NULL
   GROUP BY recommendation_id
 )
+"""
+
+_CLICKED = f"""
+{CLICKS}
 SELECT placement_id, shown.recommendation_id, delivered_at, shopper_external_id, device,
   context::text, product_ids, propensities, clicked
 FROM clicks JOIN recommender_impression AS shown

@@ -9,7 +9,6 @@ from typing import Any
 from django.db import connection
 from django.db.models import Q
 
-from catalog.models import EventType
 from recommender.models import (
     Artifact,
     Experiment,
@@ -20,7 +19,7 @@ from recommender.models import (
     Strategy,
     VariantStrategy,
 )
-from recommender.selectors.blend import CLICKED_WITHIN
+from recommender.selectors.blend import CLICKED_WITHIN, CLICKS
 
 # Chance fills at most three in ten places (`MAX_EXPLORATION`): what stands somewhere by rank is there
 # with a probability of at least .7, and what chance put there of at most .3. So the propensity tells
@@ -29,15 +28,7 @@ BY_CHANCE_BELOW = 0.5
 
 # Those who denied consent can't be seen clicking, and two interleaved strategies share a list.
 _TRIALS = f"""
-WITH clicks AS (
-  SELECT recommendation_id, array_agg(DISTINCT product_id) AS clicked
-  FROM catalog_event
-  WHERE store_id = %(store)s AND type = {int(EventType.RECOMMENDATION_CLICK)} AND NOT is_bot
-    AND consent IS DISTINCT FROM 0
-    AND occurred_at >= %(since)s AND occurred_at < %(until)s + %(within)s
-    AND recommendation_id IS NOT NULL AND product_id IS NOT NULL
-  GROUP BY recommendation_id
-)
+{CLICKS}
 SELECT delivered_on, placement_id, situation, slot.source, count(*),
   count(*) FILTER (WHERE slot.product_id = ANY(clicks.clicked))
 FROM recommender_impression AS shown

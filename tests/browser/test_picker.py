@@ -166,16 +166,20 @@ def test_products_are_chosen_by_mouse_pasted_and_saved(
     assert target["categories"] == ["Drinks"]
 
 
-def test_a_rule_moves_by_keyboard_and_the_focus_moves_with_it(
-    merchant: Page, live_server: LiveServer, store: Store
-) -> None:
-    page = merchant
+@pytest.fixture
+def three_rules(merchant: Page, live_server: LiveServer, store: Store) -> Page:
+    """The list of three rules, "First" to "Third"."""
     for position, name in enumerate(("First", "Second", "Third")):
         Rule.objects.create(
             store=store, name=name, position=position,
             document={"action": {"type": "exclude"}, "target": {"product_ids": ["mug"]}},
         )  # fmt: skip
-    page.goto(f"{live_server.url}/console/corner/campaigns/")
+    merchant.goto(f"{live_server.url}/console/corner/campaigns/")
+    return merchant
+
+
+def test_a_rule_moves_by_keyboard_and_the_focus_moves_with_it(three_rules: Page) -> None:
+    page = three_rules
     titles = page.locator(".rule h2")
     expect(titles).to_have_text(["First", "Second", "Third"])
     up = page.get_by_role("button", name=re.compile("Move “Third” up"))
@@ -196,15 +200,9 @@ def test_a_rule_moves_by_keyboard_and_the_focus_moves_with_it(
 
 
 def test_a_press_right_after_a_move_moves_the_rule_again_without_a_reload(
-    merchant: Page, live_server: LiveServer, store: Store
+    three_rules: Page,
 ) -> None:
-    page = merchant
-    for position, name in enumerate(("First", "Second", "Third")):
-        Rule.objects.create(
-            store=store, name=name, position=position,
-            document={"action": {"type": "exclude"}, "target": {"product_ids": ["mug"]}},
-        )  # fmt: skip
-    page.goto(f"{live_server.url}/console/corner/campaigns/")
+    page = three_rules
     page.evaluate(
         """() => {
           window.sameDocument = true;
