@@ -26,7 +26,7 @@ from recommender.engine.types import (
 )
 
 DENSE_ITEMS = 4500
-"""Up to here a table of all pairs is kept (81 MB); above it, only pairs that occur."""
+"""Up to here a table of all pairs is kept (81 MB); above it, who has each item."""
 PAIRS_PER_BLOCK = 400_000
 
 
@@ -142,13 +142,16 @@ class Likeness:
         ``"vectors"`` (the merchant's), ``"texts"`` or ``"co-occurrence"``.
     vectors : float32[n_items, d] or None
         Unit vectors; a line of zeros is an item of which nothing is known.
-    pairs : float32[n_items, n_items] or csr_matrix or None
+    holders : csr_matrix of float32[n_items, n_groups] or None
+        Unit vectors, too, over those who have each item; one that nobody has is like no other.
+    pairs : float32[n_items, n_items] or None
         The cosines themselves.
     """
 
     of: str
     vectors: Float32Array | None = None
-    pairs: Float32Array | Matrix | None = None
+    holders: Matrix | None = None
+    pairs: Float32Array | None = None
 
 
 def likeness_of_vectors(vectors: Float32Array, *, of: str = "vectors") -> Likeness:
@@ -172,11 +175,9 @@ def likeness_of_groups(groups: Matrix) -> Likeness:
     n = np.bincount(once.indices, minlength=once.shape[1])
     scale = 1.0 / np.sqrt(np.maximum(n, 1)).astype(np.float32)
     once.data *= scale[once.indices]
-    pairs = csr_matrix(once.T @ once)
-    if pairs.shape[0] <= DENSE_ITEMS:
-        return Likeness("co-occurrence", pairs=pairs.toarray())
-    pairs.sort_indices()
-    return Likeness("co-occurrence", pairs=pairs)
+    if once.shape[1] <= DENSE_ITEMS:
+        return Likeness("co-occurrence", pairs=csr_matrix(once.T @ once).toarray())
+    return Likeness("co-occurrence", holders=csr_matrix(once.T))
 
 
 def likeness_for(training: Training, *, seed: int = 0) -> Likeness:
@@ -208,7 +209,8 @@ def intra_list_diversity(rows: npt.ArrayLike, likeness: Likeness) -> Float64Arra
     Notes
     -----
     With unit vectors the cosines of a list of m add up to ``|sum v|² - m``, so no pair is ever
-    made: O(n k d). With a table of pairs O(n k²).
+    made: O(n k d), and with holders as many steps as the lists' items have of them. With a table
+    of pairs O(n k²).
 
     Examples
     --------
@@ -223,6 +225,8 @@ def intra_list_diversity(rows: npt.ArrayLike, likeness: Likeness) -> Float64Arra
         part = lists[first : first + block]
         if likeness.vectors is not None:
             there, total = _sums_of_vectors(part, likeness.vectors)
+        elif likeness.holders is not None:
+            there, total = _sums_of_holders(part, likeness.holders)
         else:
             there, total = _sums_of_pairs(part, likeness.pairs)
         m = there.sum(axis=1)
@@ -238,18 +242,29 @@ def _sums_of_vectors(rows: Int32Array, vectors: Float32Array) -> tuple[BoolArray
     return own > 0, np.einsum("nd,nd->n", sums, sums) - own.sum(axis=1)
 
 
-def _sums_of_pairs(
-    rows: Int32Array, pairs: Float32Array | Matrix | None
-) -> tuple[BoolArray, Float64Array]:
+def _sums_of_holders(rows: Int32Array, holders: Matrix) -> tuple[BoolArray, Float64Array]:
+    there = rows >= 0
+    starts = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    picked = rows[there]
+    lists = csr_matrix(
+        (np.ones(len(picked), np.float32), picked, starts), shape=(len(rows), holders.shape[0])
+    )
+    sums = csr_matrix(lists @ holders)
+    squares = np.asarray(sums.multiply(sums).sum(axis=1, dtype=np.float64)).ravel()
+    own = np.diff(holders.indptr) > 0
+    return there, squares - np.where(there, own[rows], False).sum(axis=1)
+
+
+def _sums_of_pairs(rows: Int32Array, pairs: Float32Array | None) -> tuple[BoolArray, Float64Array]:
     if pairs is None:
-        raise InvalidInputError("a likeness needs vectors or pairs")
+        raise InvalidInputError("a likeness needs vectors, holders or pairs")
     n, k = rows.shape
     there = rows >= 0
     left = np.repeat(rows, k, axis=1).ravel()
     right = np.tile(rows, (1, k)).ravel()
     both = (left >= 0) & (right >= 0) & (left != right)
     cosines = np.zeros(n * k * k)
-    cosines[both] = np.asarray(pairs[left[both], right[both]]).ravel()
+    cosines[both] = pairs[left[both], right[both]]
     return there, cosines.reshape(n, -1).sum(axis=1)
 
 
@@ -263,7 +278,6 @@ def serendipity(
     rows, hits : int32[n, k], bool[n, k]
     histories : n lists of item rows, at least one each
     """
-    pairs = likeness.pairs
     lists = np.asarray(rows)
     total, slots = 0.0, 0
     for line, history, right in zip(lists, histories, hits, strict=True):
@@ -271,12 +285,23 @@ def serendipity(
             if row < 0:
                 continue
             slots += 1
-            if is_right and likeness.vectors is not None:
-                total += 1 - float((likeness.vectors[history] @ likeness.vectors[row]).mean())
-            elif is_right and pairs is not None:
-                near = np.asarray(pairs[np.full(len(history), row), history])
-                total += 1 - float(near.mean())
+            if is_right:
+                total += 1 - float(_near(likeness, row, history).mean())
     return total / max(slots, 1)
+
+
+def _near(likeness: Likeness, row: int, history: Int32Array) -> Float32Array:
+    """Cosine of an item with each of a history."""
+    near: Float32Array
+    if likeness.vectors is not None:
+        near = likeness.vectors[history] @ likeness.vectors[row]
+    elif likeness.holders is not None:
+        near = (likeness.holders[history] @ likeness.holders[[row]].T).toarray().ravel()
+    elif likeness.pairs is not None:
+        near = likeness.pairs[row, history]
+    else:
+        raise InvalidInputError("a likeness needs vectors, holders or pairs")
+    return near
 
 
 @dataclass(frozen=True, slots=True)

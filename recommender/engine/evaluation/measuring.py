@@ -226,6 +226,7 @@ class _Work:
         """Seconds, after the least that has to come after it."""
         n = min(LEAST_ASKED, len(self._task.queries), limits.max_queries or LEAST_ASKED)
         head = asking_order(len(self._task.queries), seed=self._seed)[: min(PROBE, n)].tolist()
+        warm_up(self._task, defaults.model, head)
         started = self._clock()
         ask(self._task, defaults.model.recommend, clock=self._clock, positions=head)
         each = (self._clock() - started) / max(len(head), 1)
@@ -272,6 +273,12 @@ def round_sizes(n: int) -> list[int]:
     return [*(size for size in steps if PROBE <= size < n), n]
 
 
+def warm_up(task: Task, model: Model, positions: Sequence[int]) -> None:
+    """Kernels are compiled by their first call, which says nothing about the others."""
+    for position in positions[:1]:
+        model.recommend(task.queries[position], 1)
+
+
 def ask_in_time(
     task: Task,
     model: Model,
@@ -290,8 +297,7 @@ def ask_in_time(
     """
     order = asking_order(len(task.queries), seed=seed)
     n = len(order) if at_most is None else min(at_most, len(order))
-    # Kernels are compiled by their first call, which says nothing about the others.
-    model.recommend(task.queries[int(order[0])], 1)
+    warm_up(task, model, order[:1].tolist())
     started = clock()
     first = ask(task, model.recommend, clock=clock, positions=order[: min(PROBE, n)].tolist())
     each = (clock() - started) / min(PROBE, n)

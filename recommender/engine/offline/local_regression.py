@@ -17,6 +17,9 @@ from recommender.engine.offline.item_correlation import Measure, fit_item_correl
 from recommender.engine.online.kernel import DOUBLE, F64, I32, I64, N, helper, kernel
 from recommender.engine.types import Float64Array
 
+STEPS_PER_SEARCH = 8
+"""So many steps along a line cost as much as finding one place in it."""
+
 Weights = csr_matrix[np.float32]
 
 
@@ -202,45 +205,68 @@ def _by_source(near: csr_matrix[np.float32], weights: Float64Array) -> Weights:
 
 @helper
 def _gather(offsets: Any, columns: Any, values: Any, chosen: Any, item: int, slots: Any) -> Any:
-    """Lines and columns `chosen` of a sparse matrix, and its column `item` in those lines.
+    """Lines and columns `chosen` of a symmetric sparse matrix, and its column `item` in those lines.
 
-    A line is either walked through or searched in, whatever is less work. `slots` is -1 everywhere,
-    and is so again in the end.
+    The right half of a line is either walked through or searched in, whatever is less work. `slots`
+    is -1 everywhere, and is so again in the end.
     """
     n = len(chosen)
     part = np.zeros((n, n))
     target = np.zeros(n)
     for a in range(n):
         slots[chosen[a]] = a
-    for a in range(n):
+    ascending = np.argsort(chosen)
+    for first in range(n):
+        a = ascending[first]
         begin, end = offsets[chosen[a]], offsets[chosen[a] + 1]
-        target[a] = _look_up(columns, values, begin, end, item)
-        if end - begin < 12 * n:
-            for place in range(begin, end):
-                b = slots[columns[place]]
+        target[a] = _at(columns, values, _search(columns, begin, end, item), end, item)
+        place = _search(columns, begin, end, chosen[a])
+        if end - place < STEPS_PER_SEARCH * (n - first):
+            for there in range(place, end):
+                b = slots[columns[there]]
                 if b >= 0:
-                    part[a, b] = values[place]
-        else:
-            for b in range(n):
-                part[a, b] = _look_up(columns, values, begin, end, chosen[b])
+                    part[a, b] = values[there]
+                    part[b, a] = values[there]
+            continue
+        for later in range(first, n):
+            b = ascending[later]
+            place = _gallop(columns, place, end, chosen[b])
+            value = _at(columns, values, place, end, chosen[b])
+            part[a, b] = value
+            part[b, a] = value
     for a in range(n):
         slots[chosen[a]] = -1
     return part, target
 
 
 @helper
-def _look_up(columns: Any, values: Any, begin: int, end: int, wanted: int) -> Any:
-    """The value of a column in a sorted line, 0 where there is none."""
-    low, high = begin, end
+def _at(columns: Any, values: Any, place: int, end: int, wanted: int) -> Any:
+    """The value of a column at the place where it would be, 0 where it isn't there."""
+    if place < end and columns[place] == wanted:
+        return values[place]
+    return 0.0
+
+
+@helper
+def _search(columns: Any, low: int, high: int, wanted: int) -> Any:
+    """The first place of a sorted line that isn't below a column."""
     while low < high:
         middle = (low + high) // 2
         if columns[middle] < wanted:
             low = middle + 1
         else:
             high = middle
-    if low < end and columns[low] == wanted:
-        return values[low]
-    return 0.0
+    return low
+
+
+@helper
+def _gallop(columns: Any, low: int, end: int, wanted: int) -> Any:
+    """`_search` for a column that is expected close behind `low`."""
+    step = 1
+    while low + step < end and columns[low + step] < wanted:
+        low += step
+        step *= 2
+    return _search(columns, low, min(low + step + 1, end), wanted)
 
 
 @kernel(I64, I32, F64, I32, N)

@@ -36,8 +36,13 @@ def test_the_published_example_of_novelty_and_coverage() -> None:
     assert beyond.distributional_coverage(LISTS, n_items=5) == pytest.approx(1.9183, abs=1e-4)
 
 
-def test_the_published_example_of_diversity_and_serendipity_by_co_occurrence() -> None:
+@pytest.mark.parametrize("most_dense", [beyond.DENSE_ITEMS, 0], ids=["table", "holders"])
+def test_the_published_example_of_diversity_and_serendipity_by_co_occurrence(
+    most_dense: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beyond, "DENSE_ITEMS", most_dense)
     likeness = beyond.likeness_of_groups(BOUGHT)
+    assert (likeness.pairs is None) == (most_dense == 0)
     values = beyond.intra_list_diversity(LISTS, likeness)
     assert values.mean() == pytest.approx(0.43096, abs=1e-5)
     histories = [np.array(rows, np.int32) for rows in ([0, 1, 3], [2, 3], [2, 3, 4])]
@@ -84,10 +89,10 @@ def test_diversity_equals_a_loop_over_pairs(lists: list[list[int]], seed: int, d
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     by_vectors = beyond.intra_list_diversity(padded(lists), beyond.likeness_of_vectors(vectors))
     groups = csr_matrix((rng.random((9, 7)) < 0.4).astype(np.float32))
-    likeness = beyond.likeness_of_groups(groups)
-    if not dense:
-        assert isinstance(likeness.pairs, np.ndarray)
-        likeness = Likeness("co-occurrence", pairs=csr_matrix(likeness.pairs))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beyond, "DENSE_ITEMS", 7 if dense else 6)
+        likeness = beyond.likeness_of_groups(groups)
+    assert (likeness.pairs is not None) == dense
     by_pairs = beyond.intra_list_diversity(padded(lists), likeness)
     held = groups.toarray() > 0
     for line, items in enumerate(lists):
