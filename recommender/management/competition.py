@@ -37,6 +37,8 @@ STUCK, STUCK_S = 20.0, 60.0
 """After so many times its share on the clock of the wall it waits for something for ever."""
 SHARES = {Family.FUSION: 6.0, Family.NEURAL: 5.0}
 """Of the time for a method of such a family; others one. These fit many models, or in many steps."""
+SHARES_OF = {"fm": 2.5, "item2vec": 2.0, "ease_sparse": 1.5, "slim": 2.0}
+"""Of the time for methods that learn longer than others of their family."""
 OVERTIME = 2.0
 """Times its share that a fit may take: most methods don't need theirs."""
 RESERVE = 0.93
@@ -100,7 +102,7 @@ class _Time:
 
 def shares_of(method: Method) -> float:
     """How many shares of the time a method gets on each data set."""
-    return SHARES.get(method.family, 1.0)
+    return SHARES_OF.get(method.key, SHARES.get(method.family, 1.0))
 
 
 def _used_s(workers: int) -> float:

@@ -301,10 +301,10 @@ def ask_in_time(
     started = clock()
     first = ask(task, model.recommend, clock=clock, positions=order[: min(PROBE, n)].tolist())
     each = (clock() - started) / min(PROBE, n)
-    # A query more is asked for each AUC, which takes longer than a list of 20.
-    left = 0.8 * (deadline - clock()) - 2 * each * min(AUC_QUERIES, n)
-    affordable = max(left / max(each, 1e-9), PROBE)
-    size = max((size for size in round_sizes(n) if size <= affordable), default=n)
+    affordable = 0.8 * (deadline - clock()) / max(each, 1e-9)
+    # The first are asked once more for their AUC, which takes twice as long as a list of 20.
+    costs = {size: size + 2 * min(AUC_QUERIES, size) for size in round_sizes(n)}
+    size = max((size for size, cost in costs.items() if cost <= affordable), default=min(PROBE, n))
     if size <= len(first.first):
         return first, order
     rest = ask(
