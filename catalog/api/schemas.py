@@ -121,7 +121,8 @@ COMPONENTS: dict[str, Schema] = {
         "type": "object",
         "required": ["id", "title"],
         "description": "Names of a Google Merchant feed are read as well: `link`, `image_link`,"
-        " `sale_price`, `product_type`, `quantity`, `custom_label_0` to `4`, `color`, `size`, ….",
+        " `sale_price`, `product_type`, `quantity`, `custom_label_0` to `4`, `color`, `size`, …."
+        f" At most {limits.PRODUCT_MAX_BYTES // limits.KIB} KiB.",
         "properties": {
             "id": an_id("The shop's product id."),
             "title": text("As shown to shoppers.", 300),

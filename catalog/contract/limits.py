@@ -35,7 +35,8 @@ MAX_CLOCK_OFFSET = timedelta(days=7)
 MAX_PRODUCTS = 1_000
 PRODUCTS_MAX_BYTES = 4 * MIB
 
-# One product
-MAX_VECTOR = 1_024
+# One product, which may bring a vector of 20 characters a number
+PRODUCT_MAX_BYTES = 128 * KIB
+MAX_VECTOR = 4_096
 MAX_TAGS = 50
 MAX_ATTRIBUTES = 50

@@ -130,7 +130,8 @@ def products_judge(raw_products: Sequence[bytes], *, currency: str) -> JudgedPro
     judged = JudgedProducts()
     for index, raw in enumerate(raw_products):
         try:
-            judged.drafts.append(_draft(decode(_decoder, raw), currency))
+            sent = decode(_decoder, raw, max_bytes=limits.PRODUCT_MAX_BYTES)
+            judged.drafts.append(_draft(sent, currency))
         except Refused as refused:
             judged.refused.append(refused.remark(index))
     return judged

@@ -85,10 +85,12 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def decode(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+def decode(
+    decoder: msgspec.json.Decoder[T], raw: bytes, *, max_bytes: int = limits.ENTRY_MAX_BYTES
+) -> T:
     """Decode one entry of a batch. Raises Refused for whatever PostgreSQL or we can't hold."""
-    if len(raw) > limits.ENTRY_MAX_BYTES:
-        message = f"has {len(raw):,} bytes, at most {limits.ENTRY_MAX_BYTES:,} are allowed"
+    if len(raw) > max_bytes:
+        message = f"has {len(raw):,} bytes, at most {max_bytes:,} are allowed"
         refuse(Code.TOO_LARGE, "", message)
     # PostgreSQL holds no NUL in a text. In JSON it can only be written like this.
     if b"\\u0000" in raw and _NUL.search(raw):

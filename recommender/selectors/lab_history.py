@@ -14,9 +14,13 @@ from django.db import connection
 
 from recommender.engine.id_map import IdMap
 from recommender.engine.methods.inputs import ItemFacts
-from recommender.engine.offline.content_own import common_length
+from recommender.engine.offline.content_own import common_length, fit_own_space, sample_size
 from recommender.engine.types import NO_ROW, Float32Array, Int32Array, Int64Array
-from recommender.selectors.own_vectors import own_vector_lengths, own_vectors
+from recommender.selectors.own_vectors import (
+    own_vector_lengths,
+    own_vector_sample,
+    own_vectors,
+)
 from recommender.selectors.training_data import (
     TrainingEvents,
     TrainingProducts,
@@ -24,6 +28,9 @@ from recommender.selectors.training_data import (
     training_products,
     training_shoppers,
 )
+
+MOST_VECTOR_NUMBERS = 50_000_000
+"""Of all own vectors together: 200 MB, of which methods make copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +133,25 @@ def _catalog_facts(
 def _vector_matrix(store_id: int, ids: IdMap) -> Float32Array | None:
     """The vectors of the usual length; a line of zeros for whoever has another one or none.
 
-    A block at a time: as Python's numbers they would take ten times the memory.
+    Read a block at a time: as Python's numbers they would take ten times the memory. Where there
+    are too many numbers they are kept by their leading directions alone, as what serves keeps them.
     """
     lengths = own_vector_lengths(store_id=store_id)
     length = common_length(size for size, count in lengths.items() for _ in range(count))
     if not length:
         return None
-    matrix = np.zeros((len(ids), length), np.float32)
+    space = None
+    if len(ids) * length > MOST_VECTOR_NUMBERS:
+        sample = own_vector_sample(
+            store_id=store_id, length=length, n_vectors=lengths[length], at_most=sample_size(length)
+        )
+        space = fit_own_space(sample) if np.any(sample) else None
+    width = length if space is None else space.directions.shape[1]
+    matrix = np.zeros((len(ids), width), np.float32)
     for block in own_vectors(store_id=store_id, length=length):
         rows = ids.rows_of(block.product_ids)
-        matrix[rows[rows >= 0]] = block.vectors[rows >= 0]
+        known = block.vectors[rows >= 0]
+        matrix[rows[rows >= 0]] = known if space is None else space.embed(known)
     return matrix if matrix.any() else None
 
 

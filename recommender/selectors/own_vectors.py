@@ -12,8 +12,8 @@ from django.db import connection
 from recommender.engine.types import Float32Array, Int64Array
 from recommender.selectors.training_data import copy_binary
 
-# 60 MB of 1,024 numbers.
-ROWS_PER_BLOCK = 5_000
+NUMBERS_PER_BLOCK = 5_000_000
+"""60 MB as they come."""
 _WITH_VECTOR = (
     "store_id = %s AND deleted_at IS NULL AND array_ndims(vector) = 1"
     " AND array_position(vector, NULL) IS NULL"
@@ -59,6 +59,7 @@ def own_vectors(
     `product_ids` are the only ones that are looked at, if given. `one_in` takes a sample, the same
     at every call.
     """
+    n_rows = rows_per_block(length)
     chosen = "" if product_ids is None else " AND id = ANY(%s)"
     last = 0
     while True:
@@ -67,22 +68,28 @@ def own_vectors(
             "SELECT id, vector FROM catalog_product"
             f" WHERE {_WITH_VECTOR} AND cardinality(vector) = %s AND id > %s"
             # By a hash: ids may come in steps.
-            f" AND hashint8(id) %% %s = 0{chosen} ORDER BY id LIMIT {ROWS_PER_BLOCK}",
+            f" AND hashint8(id) %% %s = 0{chosen} ORDER BY id LIMIT {n_rows}",
             parameters if product_ids is None else [*parameters, list(product_ids)],
             (("id", ">i8"), ("vector", f"V{_ARRAY_HEADER + length * _NUMBER.itemsize}")),
         )
         if len(raw):
             yield OwnVectors(raw["id"].astype(np.int64), _numbers(raw["vector"], length))
-        if len(raw) < ROWS_PER_BLOCK:
+        if len(raw) < n_rows:
             return
         last = int(raw["id"][-1])
 
 
-def own_vectors_at_most(*, store_id: int, length: int, one_in: int, n_rows: int) -> Float32Array:
-    """A sample of vectors, float32[at most n_rows, length]."""
+def rows_per_block(length: int) -> int:
+    """Vectors of so many numbers that are read at once."""
+    return max(NUMBERS_PER_BLOCK // length, 1)
+
+
+def own_vector_sample(*, store_id: int, length: int, n_vectors: int, at_most: int) -> Float32Array:
+    """Some of the `n_vectors` that there are, float32[n <= at_most, length]."""
+    one_in = -(-n_vectors // at_most)
     blocks = own_vectors(store_id=store_id, length=length, one_in=one_in)
-    parts = [block.vectors for block in islice(blocks, -(-n_rows // ROWS_PER_BLOCK))]
-    return np.concatenate([np.empty((0, length), np.float32), *parts])[:n_rows]
+    parts = [block.vectors for block in islice(blocks, -(-at_most // rows_per_block(length)))]
+    return np.concatenate([np.empty((0, length), np.float32), *parts])[:at_most]
 
 
 # How PostgreSQL sends an array of one dimension: how many of these, whether any is NULL, of what

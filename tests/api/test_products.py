@@ -82,6 +82,12 @@ def test_products_are_created_changed_and_left_alone(put: Put, store: Store) -> 
     assert changed.updated_at > stored.updated_at
 
 
+def test_the_vectors_of_large_text_models_are_taken_as_they_come(put: Put, store: Store) -> None:
+    vector = [-0.012345678901234567 * (1 + i) for i in range(4_096)]
+    assert counts(put({"id": "tea", "title": "Green tea", "vector": vector})) == (1, 0, 0, 0)
+    assert Product.objects.get(store=store).vector == vector
+
+
 def test_google_merchant_names_are_understood(put: Put, store: Store) -> None:
     google = {
         "id": "g1",
@@ -125,6 +131,8 @@ def test_google_merchant_names_are_understood(put: Put, store: Store) -> None:
         ({"availability": "maybe"}, "out_of_range", "availability"),
         ({"stock_count": -1}, "out_of_range", "stock_count"),
         ({"vector": []}, "out_of_range", "vector"),
+        ({"vector": [0.5] * 4_097}, "out_of_range", "vector"),
+        ({"description": "x" * 128 * 1024}, "too_large", ""),
         ({"tags": ["x" * 61]}, "too_long", "tags"),
         ({"published_at": "soon"}, "unreadable_time", "published_at"),
     ],

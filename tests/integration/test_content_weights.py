@@ -157,7 +157,7 @@ def test_vectors_of_another_length_than_most_are_left_out_and_counted(shop: Stor
 def test_vectors_are_read_as_they_were_sent_in_blocks_and_of_the_store_alone(
     shop: Store, other_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recommender.selectors.own_vectors.ROWS_PER_BLOCK", 5)
+    monkeypatch.setattr("recommender.selectors.own_vectors.NUMBERS_PER_BLOCK", 5 * 80)
     make_product(other_store, "theirs", vector=PLAIN)
     change(shop, "p3", vector=[1e300] + [0.0] * 79)
     change(shop, "p4", vector=[0.0] * 80)

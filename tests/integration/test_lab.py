@@ -249,6 +249,25 @@ def test_own_vectors_of_another_length_are_left_out_and_huge_numbers_stay_number
     assert history_of(other_store).facts.vectors is None
 
 
+def test_many_long_vectors_are_kept_by_their_leading_directions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    sent = rng.normal(size=(5, 80))
+    products = [make_product(store, f"p{i}", vector=line.tolist()) for i, line in enumerate(sent)]
+    make_order(store, make_shopper(store, "ann"), products, at=timezone.now() - days(2))
+    monkeypatch.setattr("recommender.selectors.lab_history.MOST_VECTOR_NUMBERS", 5 * 80 - 1)
+    history = history_of(store)
+    assert history.facts.vectors is not None
+    found = history.facts.vectors[rows_of(history, products)]
+    assert found.shape == (5, 64)
+    # Five products differ in four directions, so nothing is lost but what all of them share.
+    units = sent / np.linalg.norm(sent, axis=1, keepdims=True)
+    centred = units - units.mean(axis=0)
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-5)
+
+
 def test_a_history_that_is_too_short_says_what_is_missing(world: TwoTastes, store: Store) -> None:
     history = history_of(store)
     with pytest.raises(EmptyInputError, match=r"has 24 questions .* 500 are needed"):

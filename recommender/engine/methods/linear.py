@@ -135,7 +135,7 @@ METHODS = (
             **EVENT_WEIGHTS,
         },
         grid={
-            "regularisation": (20.0, 50.0, 100.0, 200.0, 350.0, 500.0, 800.0),
+            "regularisation": (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 350.0, 500.0, 800.0),
             "count_exponent": (0.0, 0.5, 1.0),
             "weight_view_item": (0.1, 0.3, 1.0),
             "weight_add_to_cart": (0.5, 1.0),

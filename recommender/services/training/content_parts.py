@@ -16,15 +16,20 @@ import numpy.typing as npt
 from recommender.artifacts.reader import LoadedArtifact
 from recommender.engine.id_map import IdMap
 from recommender.engine.offline.content_neighbours import nearest
-from recommender.engine.offline.content_own import SAMPLE, OwnSpace, common_length, fit_own_space
+from recommender.engine.offline.content_own import (
+    OwnSpace,
+    common_length,
+    fit_own_space,
+    sample_size,
+)
 from recommender.engine.offline.content_vectors import ContentModel
 from recommender.engine.online.content_fusion import fused
 from recommender.engine.types import Float32Array, Int64Array
 from recommender.selectors.content_weights import PARTS, Weights
 from recommender.selectors.own_vectors import (
     own_vector_lengths,
+    own_vector_sample,
     own_vectors,
-    own_vectors_at_most,
 )
 
 WORD_ARRAYS = ("word_letters", "word_ends", "word_vectors", "word_idf", "common")
@@ -103,8 +108,9 @@ def own_part(*, store_id: int, ids: IdMap, dimensions: int) -> OwnPart:
     length = common_length(size for size, count in lengths.items() for _ in range(count))
     if not length:
         return OwnPart(NO_SPACE, np.zeros((len(ids), 0), np.float32), 0)
-    one_in = -(-lengths[length] // SAMPLE)
-    sample = own_vectors_at_most(store_id=store_id, length=length, one_in=one_in, n_rows=SAMPLE)
+    sample = own_vector_sample(
+        store_id=store_id, length=length, n_vectors=lengths[length], at_most=sample_size(length)
+    )
     if not np.any(sample):
         return OwnPart(NO_SPACE, np.zeros((len(ids), 0), np.float32), sum(lengths.values()))
     space = fit_own_space(sample, dimensions=dimensions)
