@@ -106,7 +106,11 @@ def _measure(
         report: Report = module.run(world, chosen[name])
         report = replace(
             report,
-            options={option: _plain(value) for option, value in vars(chosen[name]).items()},
+            options={
+                option: _plain(value)
+                for option, value in vars(chosen[name]).items()
+                if value is not None
+            },
             machine=machine,
             took_s=time.monotonic() - started,
         )

@@ -113,6 +113,8 @@ def exploration_told(answer: Recommendation) -> str:
     told = next((each for each in steps if each["step"] == Step.EXPLORATION), {})
     if "by" not in told:
         return ""
+    if not told["drawn_from"]:
+        return "Too few products were found to give a place to chance."
     if told["by"] == "score":
         return "Nothing is learned for this placement yet, so chance draws by score."
     chances = sorted(told["chances"].items(), key=lambda each: -each[1])

@@ -19,6 +19,7 @@ from recommender.services.configuration import (
     configuration_plan,
     configuration_read,
 )
+from recommender.services.configuration_writing import TRAINED_KINDS
 
 
 @require_safe
@@ -64,10 +65,14 @@ def configuration_apply(request: ConsoleRequest) -> HttpResponse:
         )
     except ConfigurationRefused as error:
         return _page(request, problems=error.problems, status=422)
-    n_created, n_changed = len(plan.of("create")), len(plan.of("change"))
+    done = [*plan.of("create"), *plan.of("change")]
+    n_changed = len(plan.of("change"))
+    trained = ", ".join(f"“{each.name}”" for each in done if each.kind in TRAINED_KINDS)
+    waits = f"; what has to be trained first ({trained}) follows when that is done" if trained else ""
     messages.success(
         request,
-        f"Imported: {n_created} created, {n_changed} changed. Shoppers see it within a second.",
+        f"Imported: {len(done) - n_changed} created, {n_changed} changed. Shoppers see it within a"
+        f" second{waits}.",
     )
     return redirect("console-configuration", request.store.slug)
 

@@ -85,9 +85,8 @@ def lab_page(request: ConsoleRequest) -> HttpResponse:
 def lab_run_page(request: ConsoleRequest, lab_id: int) -> HttpResponse:
     """One comparison. While it runs, the page asks for its middle again every second."""
     run = _find(request, lab_id)
-    context = {"run_is_page": True, **_run_context(request, run)}
     template = "_run.html" if request.htmx else "run.html"
-    return render(request, f"console/lab/{template}", context)
+    return render(request, f"console/lab/{template}", _run_context(request, run))
 
 
 @require_POST

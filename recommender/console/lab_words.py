@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from recommender.models import LabRun
 from recommender.services.lab import CHOSEN, parameter_words
-from recommender.services.lab_shelf import METHOD_OF, PROTOCOL_OF, Protocol
+from recommender.services.lab_shelf import PROTOCOL_OF, Protocol
 from recommender.serving.strategy import SOURCE_NAMES
 from recommender.serving.strategy_changes import source_label
 
@@ -342,10 +342,6 @@ def history_words(run: LabRun) -> History | None:
             "texts": "what is written about the products",
         }.get(board["diversity_of"], "who bought both"),
     )
-
-
-def method_titles(keys: Sequence[str]) -> list[str]:
-    return [METHOD_OF[key].title if key in METHOD_OF else key for key in keys]
 
 
 def finding_of(table: Table) -> str:

@@ -128,7 +128,7 @@ class Freshness:
     known_until
         What came in until then is known to it.
     facts
-        What that is: events or products.
+        What that is: events, products, clicks or answers.
     next_increment, next_full
         When something is added, and when everything is trained anew.
     """
@@ -182,7 +182,7 @@ def model_card(
         last=status.last,
         failed_increment=status.failed_increment,
         trained_at=trained_at,
-        is_ageing=behind is not None and behind > _ageing_after(family),
+        is_ageing=status.is_asked_for and behind is not None and behind > _ageing_after(family),
         measures=measures_of(serving.run.quality, headline=headline_of(serving)) if serving else [],
         freshness=freshness,
     )
@@ -197,7 +197,6 @@ def freshness_of(
         return None
     family = Run.Family(status.family)
     increments = int(serving.manifest.get("increments", 0))
-    interval = INCREMENT_INTERVALS.get(family)
     due_at = full_due_at(
         family=family, last=status.last, serving=serving, news_at=news_at, zone=zone
     )
@@ -205,19 +204,27 @@ def freshness_of(
         age=seconds_words((now - serving.created_at).total_seconds()),
         how=_how(increments),
         known_until=status.known_until,
-        facts="products" if family == Run.Family.CONTENT else "events",
-        next_increment="" if interval is None else _ADDED[family],
-        next_full=_next_words(due_at, now),
+        facts=_FACTS.get(family, "events"),
+        next_increment=_ADDED.get(family, "") if status.is_asked_for else "",
+        next_full=_next_words(due_at, now) if status.is_asked_for else _NOT_ASKED_FOR,
     )
 
 
+# For every family with increments.
 _ADDED = {
-    Run.Family.POPULARITY: "added every minute",
-    Run.Family.SESSIONS: "added every 3 minutes, half an hour after a session's last click",
-    Run.Family.CONTENT: "added within seconds",
+    Run.Family.POPULARITY: "events are added every minute",
+    Run.Family.SESSIONS: "events are added every 3 minutes, half an hour after a session's last click",
+    Run.Family.CONTENT: "products are added within seconds",
     Run.Family.BLEND: "clicks are added every 20 minutes, where enough came in",
     Run.Family.SOURCE_BANDIT: "places given to chance are counted every 5 minutes, once they are half an hour old",
 }
+assert _ADDED.keys() == INCREMENT_INTERVALS.keys()
+_FACTS = {
+    Run.Family.CONTENT: "products",
+    Run.Family.BLEND: "clicks",
+    Run.Family.SOURCE_BANDIT: "answers",
+}
+_NOT_ASKED_FOR = "when a strategy that is shown asks for it again"
 
 
 def _how(increments: int) -> str:

@@ -18,6 +18,10 @@ from recommender.selectors.logged_answers import LoggedAnswer
 # A shopper clicks within a day, or not because of what was shown.
 CLICKED_WITHIN = timedelta(days=1)
 
+# Of the answers of one shopper: whoever clicks all day, or a machine that says it is a browser, is
+# heard as much as a keen customer.
+MAX_OF_ONE_SHOPPER = 20
+
 # What people clicked in each recommendation: not robots, and not who denied consent.
 CLICKS = f"""
 WITH clicks AS (
@@ -33,15 +37,22 @@ WITH clicks AS (
 
 _CLICKED = f"""
 {CLICKS}
-SELECT placement_id, shown.recommendation_id, delivered_at, shopper_external_id, device,
+SELECT placement_id, recommendation_id, delivered_at, shopper_external_id, device,
   context::text, product_ids, propensities, clicked
+FROM (
+SELECT shown.*, clicked, row_number() OVER (
+    PARTITION BY placement_id, coalesce(shopper_external_id, shown.recommendation_id::text)
+    ORDER BY delivered_at DESC, shown.recommendation_id
+  ) AS nth_of_shopper
 FROM clicks JOIN recommender_impression AS shown
   ON shown.store_id = %(store)s AND shown.recommendation_id = clicks.recommendation_id
   AND shown.delivered_on >= (%(since)s AT TIME ZONE 'UTC')::date
 WHERE shown.placement_id = ANY(%(placements)s) AND shown.teams IS NULL
   AND shown.context IS NOT NULL AND shown.product_ids && clicked
   AND shown.delivered_at >= %(since)s AND shown.delivered_at < %(until)s
-ORDER BY shown.delivered_at DESC, shown.recommendation_id
+) AS answers
+WHERE nth_of_shopper <= {MAX_OF_ONE_SHOPPER}
+ORDER BY delivered_at DESC, recommendation_id
 LIMIT %(limit)s
 """
 
@@ -57,7 +68,8 @@ def clicked_answers(
     """The newest answers of some placements in which something was clicked, oldest first, each with
     its placement. One query.
 
-    Answers of two interleaved strategies are left out, and those whose request wasn't written down.
+    Answers of two interleaved strategies are left out, those whose request wasn't written down, and
+    what a shopper clicked beyond the newest answers on a placement (`MAX_OF_ONE_SHOPPER`).
     """
     parameters: dict[str, Any] = {
         "store": store_id,

@@ -7,11 +7,15 @@ from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 
-from recommender.models import Artifact, Run
+from recommender.models import Artifact, LabChoice, Run
+from recommender.selectors.blend import learned_blend_is_live
+from recommender.selectors.source_bandit import source_bandit_is_live
 
 ACTIVE = (Run.State.QUEUED, Run.State.RUNNING)
 # Trained only where somebody has asked for them; elsewhere there is nothing to say about them.
 ON_CHOICE = frozenset({Run.Family.CHOSEN_METHOD, Run.Family.BLEND, Run.Family.SOURCE_BANDIT})
+# Marks that say so: of events, products, clicks of a blend, answers with places given to chance.
+_KNOWN_UNTIL = ("received_us", "updated_us", "clicks_us", "delivered_us")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,14 @@ class FamilyStatus:
     as_of
         Time of the newest fact that the serving version knows; None if nothing serves.
     known_until
-        Until when what came in is known to it: events, or products for the content embeddings.
+        Until when what came in is known to it: events, products for the content embeddings, clicks
+        for blends, answers for places given to chance.
     last
         The latest full training.
     failed_increment
         The latest increment, if it failed.
+    is_asked_for
+        Whether it is trained on: not once no strategy that is shown needs it any more.
     """
 
     family: str
@@ -39,10 +46,25 @@ class FamilyStatus:
     held: Run | None
     last: Run | None
     failed_increment: Run | None
+    is_asked_for: bool = True
+
+
+def families_asked_for(*, store_id: int) -> list[Run.Family]:
+    """All, but the Lab's choice only where there is one, and what a strategy has to ask for (blend
+    weights, sources for chance) where one does. At most five queries."""
+    unasked = set()
+    if not LabChoice.objects.filter(store_id=store_id).exists():
+        unasked.add(Run.Family.CHOSEN_METHOD)
+    if not learned_blend_is_live(store_id=store_id):
+        unasked.add(Run.Family.BLEND)
+    if not source_bandit_is_live(store_id=store_id):
+        unasked.add(Run.Family.SOURCE_BANDIT)
+    return [each for each in Run.Family if each not in unasked]
 
 
 def family_statuses(*, store_id: int) -> list[FamilyStatus]:
-    """The state of all families; of those on choice once they were asked for. Two queries."""
+    """The state of all families; of those on choice once they were asked for. Two queries;
+    at most seven where one of those serves."""
     serving = {
         artifact.family: artifact
         for artifact in Artifact.objects.filter(store_id=store_id, serving=True).select_related(
@@ -71,6 +93,9 @@ def family_statuses(*, store_id: int) -> list[FamilyStatus]:
             active.setdefault(run.family, run)
         if run.state == Run.State.HELD:
             held.setdefault(run.family, run)
+    asked_for = set(Run.Family)
+    if any(family in serving for family in ON_CHOICE):
+        asked_for = set(families_asked_for(store_id=store_id))
     return [
         FamilyStatus(
             family=family.value,
@@ -82,6 +107,7 @@ def family_statuses(*, store_id: int) -> list[FamilyStatus]:
             held=held.get(family),
             last=last.get(family),
             failed_increment=failed.get(family),
+            is_asked_for=family in asked_for,
         )
         for family in Run.Family
         if family not in ON_CHOICE or family in last or family in serving
@@ -103,7 +129,7 @@ def runs_latest(
 
 def _known_until(artifact: Artifact | None) -> datetime | None:
     marks = artifact.manifest.get("marks", {}) if artifact is not None else {}
-    known_us = marks.get("received_us") or marks.get("updated_us")
+    known_us = next((marks[name] for name in _KNOWN_UNTIL if marks.get(name)), None)
     return datetime.fromtimestamp(known_us / 1e6, UTC) if known_us else None
 
 

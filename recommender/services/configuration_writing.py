@@ -38,6 +38,8 @@ Touched: TypeAlias = Set[tuple[str, str]]
 EVENT_WEIGHTS_ENTRY = ("event weights", "Event weights")
 CONTENT_WEIGHTS_ENTRY = ("content weights", "What makes products similar")
 CHOSEN_METHOD_ENTRY = ("chosen method", "The Lab's choice")
+# Kinds that shoppers see when a training is through, and nothing of before.
+TRAINED_KINDS = frozenset({CONTENT_WEIGHTS_ENTRY[0], CHOSEN_METHOD_ENTRY[0]})
 
 
 def segments_import(

@@ -56,6 +56,7 @@ from recommender.engine.methods.registry import method_of, missing_for
 from recommender.models import Artifact, LabRun, Run
 from recommender.selectors.lab_data import LabTasks, lab_tasks
 from recommender.selectors.lab_history import LabHistory, lab_history
+from recommender.services.failures import failure_words
 from recommender.services.lab_shelf import MIN_QUERIES, TEST_DAYS
 from recommender.services.training.trained import HISTORY
 from recommender.stores.process_memory import peak_mb
@@ -125,7 +126,7 @@ def lab_execute(*, run: LabRun, say: Say | None = None) -> LabRun:
         _end(run, LabRun.State.FAILED, f"The history is too short: {error}.")
     except (EngineError, DatabaseError, OSError, MemoryError) as error:
         log.error("comparison failed", lab=run.pk, error=str(error))
-        _end(run, LabRun.State.FAILED, f"{type(error).__name__}: {error}"[:1000])
+        _end(run, LabRun.State.FAILED, failure_words(error))
     run.refresh_from_db()
     return run
 

@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from catalog.models import Member, Store, User
 from recommender.models import Placement, StrategyVersion
 from recommender.serving.runtime import RUNTIMES
+from tests.bandit_worlds import hand_made_table
 from tests.browser.conftest import FakeShop
 from tests.worlds import train_all, two_tastes
 
@@ -163,6 +164,35 @@ def test_a_strategy_is_built_previewed_explained_saved_seen_live_and_taken_back(
     assert shown_in_shop()[:2] == ["Hammer of the house", "Saw of the house"]
     version = Placement.objects.get(store=store, slug=SLUG).strategy_version
     assert (version.number, version.note) == (3, "Back to version 1")
+
+
+def test_chance_is_told_to_learn_and_the_strategy_says_what_it_has_learned(
+    merchant: Page, live_server: LiveServer, store: Store
+) -> None:
+    page = merchant
+    strategy = f"{live_server.url}/console/corner/strategies/{SLUG}/"
+    page.goto(f"{strategy}edit/")
+    share = page.get_by_role("spinbutton", name="Places given to chance")
+    share.fill("10")
+    page.get_by_label("What chance goes by").select_option(
+        label="Learn which source deserves the places"
+    )
+    page.get_by_role("button", name="Save version 2").click()
+    page.get_by_text("Version 2 is saved.").wait_for()
+    card = page.get_by_role("region", name="What exploration has learned")
+    expect(card).to_contain_text("No place given to chance has been counted here yet")
+
+    placement = Placement.objects.get(store=store, slug=SLUG)
+    assert placement.strategy_version.document["explore_by"] == "bandit"
+    hand_made_table(store, placement, {"also_viewed": 0.8, "similar_content": 0.2})
+    page.reload()
+    row = card.get_by_role("row", name=re.compile("Also viewed"))
+    expect(row).to_contain_text("80")
+    expect(row).to_contain_text("10 of 200")
+
+    page.goto(f"{strategy}edit/")
+    expect(page.get_by_role("spinbutton", name="Places given to chance")).to_have_value("10")
+    expect(page.get_by_label("What chance goes by")).to_have_value("bandit")
 
 
 def test_the_editor_works_without_a_script(

@@ -68,6 +68,7 @@ class Shop:
             f"{base}/models/{self.held.pk}/",
             f"{base}/models/{self.active.pk}/",
             f"{base}/models/weights/",
+            f"{base}/models/similarity/",
             f"{base}/lab/",
             f"{base}/shoppers/",
             f"{base}/shoppers/{self.shoppers[0].pk}/",
@@ -93,6 +94,8 @@ class Shop:
             "overview/events/",
             "overview/tracking/",
             "preview/",
+            "models/ages/",
+            "models/similarity/look/",
             "preview/shoppers/",
             "pick/product/",
         )

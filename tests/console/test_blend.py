@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
-
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -15,6 +12,7 @@ from recommender.services.recipes import MORE_RECIPES, recipe_find
 from recommender.services.training.runs import run_request
 from tests.blend_worlds import hand_made_blend, learned_document, show_strategy
 from tests.conftest import MemberClient
+from tests.console.pages import words_of
 from tests.factories import make_product
 
 KEY = "product-similar"
@@ -25,11 +23,6 @@ SOURCES = ("new_arrivals", "on_sale")
 @pytest.fixture
 def client(store: Store, member_client: MemberClient) -> Client:
     return member_client(store)
-
-
-def words_of(client: Client, address: str) -> str:
-    page = client.get(address).content.decode()
-    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
 
 
 def test_a_recipe_for_every_kind_of_page_learns_by_itself() -> None:

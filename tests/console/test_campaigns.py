@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import timedelta
 from typing import Any
@@ -330,6 +331,8 @@ def test_what_was_chosen_in_the_lab_and_for_contents_goes_along(
 
     apply(other_shop, other, document)
 
+    told = html.unescape(other.get(f"{base(other_shop)}/configuration/").content.decode())
+    assert "(“What makes products similar”, “The Lab's choice”) follows when that is done." in told
     again = exported(other_shop, other)
     for part in ("strategies", "content_weights", "chosen_method"):
         assert again[part] == document[part], part

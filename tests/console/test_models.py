@@ -191,7 +191,7 @@ def test_an_increment_that_failed_is_shown_until_one_succeeds(shop: Shop, client
         family="content",
         trigger=Run.Trigger.INCREMENT,
         state=Run.State.FAILED,
-        message="OSError: No space left on device",
+        message="The disk or the network refused: No space left on device. The log says where.",
     )
     assert "No space left on device" in client.get("/console/corner/models/").content.decode()
     Run.objects.create(

@@ -13,16 +13,12 @@ from recommender.console.strategy_words import strategy_words
 from recommender.serving.strategy import strategy_parse
 from tests.conftest import MemberClient
 from tests.console.conftest import Shop
+from tests.console.pages import words_of
 
 
 @pytest.fixture
 def client(store: Store, member_client: MemberClient) -> Client:
     return member_client(store)
-
-
-def text_of(client: Client, address: str) -> str:
-    page = client.get(address).content.decode()
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
 def test_weights_are_said_as_shares_of_the_whole() -> None:
@@ -50,7 +46,7 @@ def test_diversity_has_a_word(diversity: float, word: str) -> None:
 def test_a_placement_says_what_it_delivered_and_why_it_stayed_empty(
     shop: Shop, client: Client
 ) -> None:
-    text = text_of(client, "/console/corner/placements/product-bought-together/")
+    text = words_of(client, "/console/corner/placements/product-bought-together/")
     assert "Recommendations 2" in text
     assert "50.0 % 1 of 2" in text
     assert "The page named no product, cart or category to start from. 1" in text
@@ -61,7 +57,7 @@ def test_a_placement_says_what_it_delivered_and_why_it_stayed_empty(
 def test_a_placement_that_nobody_asked_for_says_so_instead_of_zero_per_cent(
     shop: Shop, client: Client
 ) -> None:
-    text = text_of(client, "/console/corner/placements/home-trending/")
+    text = words_of(client, "/console/corner/placements/home-trending/")
     assert "Nobody asked for this placement." in text
     assert "By fallback Not enough data" in text
 
@@ -82,7 +78,7 @@ def test_a_document_that_nobody_can_read_any_more_breaks_no_page(
     version.document = {"sources": [], "written_by": "a version of long ago"}
     version.save()
     for address in ("", "product-bought-together/"):
-        text = text_of(client, f"/console/corner/placements/{address}")
+        text = words_of(client, f"/console/corner/placements/{address}")
         assert "can't be read" in text.replace("&#x27;", "'")
 
 
@@ -144,6 +140,6 @@ def test_a_revoked_key_stops_and_says_when(
 
 
 def test_a_viewer_sees_no_button_for_keys(shop: Shop, member_client: MemberClient) -> None:
-    text = text_of(member_client(shop.store, Member.Role.VIEWER), "/console/corner/settings/")
+    text = words_of(member_client(shop.store, Member.Role.VIEWER), "/console/corner/settings/")
     assert "Make a key" not in text
     assert "Revoke" not in text

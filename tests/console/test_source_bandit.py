@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +23,7 @@ from recommender.services.training.runs import run_request
 from tests.bandit_worlds import bandit_document, hand_made_table, random_places
 from tests.blend_worlds import show_strategy
 from tests.conftest import MemberClient
+from tests.console.pages import words_of
 from tests.factories import make_experiment, make_product, make_shopper
 
 KEY = "product-similar"
@@ -35,11 +34,6 @@ SOURCES = ("new_arrivals", "on_sale")
 @pytest.fixture
 def client(store: Store, member_client: MemberClient) -> Client:
     return member_client(store)
-
-
-def words_of(client: Client, address: str) -> str:
-    page = client.get(address).content.decode()
-    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
 
 
 def learn(store: Store, placement: Placement) -> Run:

@@ -20,6 +20,7 @@ from recommender.models import Placement, Strategy, StrategyVersion
 from recommender.services.recipes import MORE_RECIPES, RECIPES
 from recommender.serving.strategy import strategy_parse
 from tests.conftest import MemberClient
+from tests.console.pages import words_of
 
 BASE = "/console/corner/strategies/"
 KEY = "product-bought-together"
@@ -46,11 +47,6 @@ def form(**changes: Any) -> dict[str, Any]:
         "placements": [KEY],
         **changes,
     }
-
-
-def words_of(client: Client, address: str) -> str:
-    page = client.get(address).content.decode()
-    return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", page).split()))
 
 
 def query(**fields: str | list[str]) -> QueryDict:

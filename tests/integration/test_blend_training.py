@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from recommender.artifacts.writer import artifact_folder
 from recommender.engine.online.blending import Blended
 from recommender.engine.online.learned_blend import Situation, learned_blend
 from recommender.models import Artifact, Run
-from recommender.selectors.blend import clicked_answers, learned_blend_is_live
+from recommender.selectors.blend import MAX_OF_ONE_SHOPPER, clicked_answers, learned_blend_is_live
 from recommender.services.recommend import recommend
 from recommender.services.training import blend as blend_training
 from recommender.services.training.blend_past import EarlierData, runtime_now
@@ -140,7 +141,8 @@ def test_a_training_that_finds_a_model_broken_ends_with_words(world: Pairs) -> N
     run = train(store)
 
     assert run.state == Run.State.FAILED
-    assert run.message.startswith("ArtifactError: ")
+    assert run.message.startswith("Something that was learned before can't be read from the disk.")
+    assert str(settings.ARTIFACT_DIR) not in run.message
 
 
 def test_too_few_choices_are_said_and_nothing_is_published(world: Pairs) -> None:
@@ -341,6 +343,31 @@ def test_clicks_of_another_store_or_placement_are_not_read(
 
     assert read(world.store) == [placement.pk]
     assert read(other_store) == []
+
+
+def test_one_shopper_is_heard_so_often_and_everybody_else_all_the_same(world: Pairs) -> None:
+    placement = show_strategy(world.store, SLUG, DOCUMENT)
+    n_shoppers = len(world.shoppers)
+    for k in range(MAX_OF_ONE_SHOPPER + 3):
+        at = world.now - timedelta(hours=2, seconds=-10 * k)
+        clicked_answer(world, placement, n_shoppers * k, at=at, clicked=world.right[0])
+    clicked_answer(world, placement, 1, at=world.now - timedelta(hours=3), clicked=world.right[1])
+
+    found = clicked_answers(
+        store_id=world.store.pk,
+        placement_ids=[placement.pk],
+        since=world.now - timedelta(hours=4),
+        until=world.now,
+        limit=100,
+    )
+
+    heard = Counter(answer.shopper_external_id for _, answer in found)
+    keen, other = (world.shoppers[k].external_id for k in (0, 1))
+    assert heard == {keen: MAX_OF_ONE_SHOPPER, other: 1}
+    # The newest of them, oldest first.
+    times = [answer.delivered_at_s for _, answer in found if answer.shopper_external_id == keen]
+    assert times == sorted(times)
+    assert times[0] == (world.now - timedelta(hours=2, seconds=-30)).timestamp()
 
 
 # ------------------------------------------------------------------ increments

@@ -305,7 +305,10 @@ def test_a_failed_increment_is_noted_and_tried_again_later(
     monkeypatch.setattr(publishing, "artifact_write", disk_full)
     add(world.store, "popularity")
     run = Run.objects.get(store=world.store, trigger=Run.Trigger.INCREMENT)
-    assert (run.state, run.message) == (Run.State.FAILED, "OSError: No space left on device")
+    assert run.state == Run.State.FAILED
+    assert run.message == (
+        "The disk or the network refused: No space left on device. The log says where."
+    )
     assert serving(world.store, "popularity").manifest.version == before
     base = Artifact.objects.get(store=world.store, family="popularity", serving=True)
     later = base.created_at + 61 * timedelta(seconds=1)

@@ -726,6 +726,12 @@ def test_the_command_says_what_is_wrong(store: Store, options: dict[str, Any], w
         call_command("lab", verbosity=0, **options)
 
 
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "many", "²"])
+def test_a_seed_that_no_generator_takes_is_refused(seed: str) -> None:
+    with pytest.raises(CommandError, match="isn't a whole number from 0 to 4,294,967,295"):
+        call_command("lab", "--store=corner", f"--seed={seed}")
+
+
 def test_while_something_is_trained_the_command_waits_for_another_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import nullcontext
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -12,9 +14,9 @@ from django.utils import timezone
 
 from catalog.models import Store
 from recommender.models import Run
-from recommender.services.training import execution
+from recommender.services.training import execution, runs
 from recommender.services.training.execution import MAX_DEATHS, run_take
-from recommender.services.training.runs import run_request
+from recommender.services.training.runs import run_request, runs_bury_dead
 from recommender.services.training.trained import NotEnoughData, Report, TrainingData
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,6 +62,32 @@ def delivered(run: Run) -> int:
     _, status = os.waitpid(child, 0)
     run.refresh_from_db()
     return os.WTERMSIG(status)
+
+
+def test_a_run_without_a_pulse_is_dead_unless_it_is_the_one_that_has_the_turn(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, latest = (
+        run_request(store=store, family=family, trigger=Run.Trigger.SCHEDULE)
+        for family in (Run.Family.CONTENT, Run.Family.CHOSEN_METHOD)
+    )
+    silent = timezone.now() - timedelta(hours=1)
+    for run, minutes in ((first, 90), (latest, 80)):
+        Run.objects.filter(pk=run.pk).update(
+            state=Run.State.RUNNING,
+            heartbeat_at=silent,
+            started_at=timezone.now() - timedelta(minutes=minutes),
+        )
+    with monkeypatch.context() as somebody_trains:
+        somebody_trains.setattr(runs, "turn", lambda name: nullcontext(False))
+        assert runs_bury_dead(store=store) == 1
+    first.refresh_from_db()
+    latest.refresh_from_db()
+    assert (first.state, latest.state) == (Run.State.FAILED, Run.State.RUNNING)
+    assert runs_bury_dead(store=store) == 1
+    latest.refresh_from_db()
+    assert latest.state == Run.State.FAILED
+    assert latest.message == "The process that trained it stopped answering."
 
 
 def test_what_kills_its_process_every_time_is_given_up(

@@ -28,6 +28,8 @@ from recommender.engine.types import (
 DENSE_ITEMS = 4500
 """Up to here a table of all pairs is kept (81 MB); above it, who has each item."""
 PAIRS_PER_BLOCK = 400_000
+DIVERSITY_LISTS = 5_000
+"""So many lists say how varied a method's are: to some thousandths."""
 
 
 def recommended_counts(rows: npt.ArrayLike, *, n_items: int) -> Int64Array:
@@ -348,13 +350,17 @@ def list_values(
 ) -> tuple[dict[str, Float64Array], dict[str, Float64Array]]:
     """``diversity@k``, ``novelty@k`` and ``popularity@k`` as `intervals.ratio_estimates` takes them.
 
-    Diversity is a mean over lists; novelty and popularity are means over slots.
+    Diversity is a mean over the first `DIVERSITY_LISTS` lists, NaN beyond them: it costs more than
+    asking for the others. Novelty and popularity are means over all slots.
     """
     k = lists.rows.shape[1]
     novelty, slots = per_slot(lists.rows, yardstick.surprise)
     popularity, _ = per_slot(lists.rows, yardstick.percentiles)
+    diversity = np.full(len(lists), np.nan)
+    head = lists.rows[:DIVERSITY_LISTS]
+    diversity[: len(head)] = intra_list_diversity(head, yardstick.likeness)
     values = {
-        f"diversity@{k}": intra_list_diversity(lists.rows, yardstick.likeness),
+        f"diversity@{k}": diversity,
         f"novelty@{k}": novelty,
         f"popularity@{k}": popularity,
     }

@@ -86,7 +86,16 @@ def purchases_cut(training: Training, _random: np.random.Generator) -> Cut:
             continue
         rows, counts = np.unique(earlier.item_rows[start:end], return_counts=True)
         last = earlier.times_s[start:end][np.cumsum(counts) - 1]
-        queries.append(Query(rows, NOTHING, counts=counts.astype(np.int32), last_at_s=last))
+        queries.append(
+            Query(
+                rows,
+                NOTHING,
+                counts=counts.astype(np.int32),
+                last_at_s=last,
+                # Nobody is their own neighbour, when asked as little as in earnest.
+                shopper_row=shopper,
+            )
+        )
         wanted.append(np.unique(later[shoppers == shopper]))
     return Cut(as_of(training, earlier, cut_s), queries, wanted)
 

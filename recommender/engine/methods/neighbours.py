@@ -229,7 +229,7 @@ def _item_knn_method(measure: Measure, name: str) -> Method:
             "weight_view_item": 1.0,
         },
         grid={
-            "k": (10, 20, 50, 100, 200, 500, 1000),
+            "k": (10, 20, 50, 200, 1000),
             "shrinkage": (0.0, 5.0, 20.0),
             "position_decay": (None, 0.5, 0.9),
             "weight_view_item": (0.1, 0.3, 1.0),

@@ -14,13 +14,18 @@ from recommender.engine.types import Float64Array, Int32Array, ShopperHistory, S
 def fit_shopper_index(user_items: csr_matrix[np.float32]) -> ShopperIndex:
     """Index histories by shopper and by item; there is nothing to learn. O(n).
 
-    Asked by `online.shopper_neighbours.similar_shoppers`.
+    Asked by `online.shopper_neighbours.similar_shoppers`. Lines whose weight isn't above 0 are left
+    out.
 
     Raises
     ------
     EmptyInputError
         If nobody has anything.
     """
+    if not (user_items.data > 0).all():
+        user_items = user_items.copy()
+        user_items.data = np.maximum(user_items.data, 0)
+        user_items.eliminate_zeros()
     if not user_items.nnz:
         raise EmptyInputError("no shopper has a history")
     return _indexed(user_items)

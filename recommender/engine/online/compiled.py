@@ -36,6 +36,8 @@ from recommender.engine.online.kernel import (
 
 RANK_OFFSET = np.float32(20)
 RECIPROCAL_OFFSET = np.float32(60)
+FEW = 12
+"""So many rows are compared one by one: a page names a few products, a history a thousand."""
 BY_MAX, BY_RANK, BY_SUM, NOT_AT_ALL, BY_RECIPROCAL_RANK = range(5)
 SECONDS_PER_DAY = 86_400.0
 
@@ -174,6 +176,38 @@ def add_up(rows: Any, values: Any, because: Any, limit: int) -> Any:
     return distinct[chosen], sums[chosen], reason[chosen]
 
 
+@helper
+def _set_of(rows: Any) -> Any:
+    """A hash table of rows, -1 where it is empty; of one place for few rows, which are compared."""
+    size = 1
+    if len(rows) > FEW:
+        size = 32
+        while size < 4 * len(rows):
+            size *= 2
+    table = np.full(size, -1, np.int32)
+    if size > 1:
+        for row in rows:
+            place = ((np.int64(row) * 2654435769) >> 8) & (size - 1)
+            while table[place] >= 0 and table[place] != row:
+                place = (place + 1) & (size - 1)
+            table[place] = row
+    return table
+
+
+@helper
+def _holds(table: Any, rows: Any, row: Any) -> Any:
+    """Whether a row that isn't negative is one of the rows of `_set_of`."""
+    if len(table) == 1:
+        found = False
+        for other in rows:
+            found = found or other == row
+        return found
+    place = ((np.int64(row) * 2654435769) >> 8) & (len(table) - 1)
+    while table[place] >= 0 and table[place] != row:
+        place = (place + 1) & (len(table) - 1)
+    return table[place] == row
+
+
 @kernel(I32_2, F32_2, I32, F32, N, FLAG)
 def expand(
     indices: Any, scores: Any, seeds: Any, weights: Any, limit: int, exclude_seeds: bool
@@ -183,6 +217,7 @@ def expand(
     rows = np.empty(len(seeds) * k, np.int32)
     values = np.empty(len(rows), np.float32)
     because = np.empty(len(rows), np.int32)
+    named = _set_of(seeds)
     m = 0
     for s in range(len(seeds)):
         seed = seeds[s]
@@ -190,17 +225,12 @@ def expand(
             continue
         for rank in range(k):
             row = indices[seed, rank]
-            if row < 0:
+            if row < 0 or (exclude_seeds and _holds(named, seeds, row)):
                 continue
-            named = False
-            if exclude_seeds:
-                for other in range(len(seeds)):
-                    named = named or seeds[other] == row
-            if not named:
-                rows[m] = row
-                values[m] = scores[seed, rank] * weights[s]
-                because[m] = seed
-                m += 1
+            rows[m] = row
+            values[m] = scores[seed, rank] * weights[s]
+            because[m] = seed
+            m += 1
     return add_up(rows[:m], values[:m], because[:m], limit)
 
 

@@ -72,12 +72,15 @@ def ease_fold_in(
     if not len(places) or limit <= 0:
         return Candidates.empty()
     # `take` of whole lines is one memcpy each; the product then runs over contiguous memory.
-    scores = values @ model.weights.take(places, axis=0)
+    lines = model.weights.take(places, axis=0)
+    scores = values @ lines
     if exclude_history:
         scores[np.searchsorted(model.item_rows, _known_rows(model.item_rows, rows))] = 0
     best = best_positions(scores, limit)
     best = best[scores[best] > 0]
-    because = _largest_contributions(model, places, values, best)
+    # From the lines at hand: the model's own are far away in memory.
+    strongest = (lines[:, best] * values[:, None]).argmax(axis=0) if len(best) else best
+    because = model.item_rows[places[strongest]].astype(np.int32)
     return Candidates(model.item_rows[best], scores[best], because)
 
 

@@ -31,6 +31,7 @@ from recommender.engine.evaluation.tasks import Task
 from recommender.engine.evaluation.tuning import tune
 from recommender.engine.methods.base import Method, Value
 from recommender.engine.methods.registry import METHODS, method_of
+from recommender.management.commands._arguments import a_seed
 from recommender.management.commands._evaluation_text import cold_start_text, fairness_text
 from recommender.management.competition import compete
 from recommender.management.protocol_files import (
@@ -76,7 +77,7 @@ class Command(BaseCommand):
             metavar="SHARE",
             help="next-click without --test: the last sessions of --train are the test",
         )
-        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--seed", type=a_seed, default=0)
         parser.add_argument(
             "--tune-seconds",
             type=float,

@@ -12,6 +12,7 @@ from catalog.services.locks import turn
 from recommender.config.progress import Progress
 from recommender.engine.evaluation.leaderboard import board_from_document
 from recommender.engine.evaluation.tables import text_table
+from recommender.management.commands._arguments import a_seed
 from recommender.management.commands._evaluation_text import cold_start_text, fairness_text
 from recommender.models import LabRun
 from recommender.services.lab import LabBusy, LabRefused, lab_cancel, lab_request
@@ -39,7 +40,7 @@ class Command(BaseCommand):
             "--methods", help=f"keys with commas between; without it {', '.join(QUICK)}"
         )
         parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES)
-        parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
+        parser.add_argument("--seed", type=a_seed, default=DEFAULT_SEED)
         parser.add_argument("--reports", action="store_true", help="also who is served well")
 
     def handle(self, *args: Any, **options: Any) -> None:

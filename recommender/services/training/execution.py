@@ -13,6 +13,7 @@ from catalog.services.locks import turn
 from recommender.artifacts.manifest import ArtifactError
 from recommender.engine.errors import EngineError
 from recommender.models import Run
+from recommender.services.failures import failure_words
 from recommender.services.publishing import artifact_publish
 from recommender.services.training.blend import train_blend
 from recommender.services.training.chosen_method import train_chosen_method
@@ -76,7 +77,7 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
         _end(run, Run.State.REJECTED, str(reason))
     except (ArtifactError, EngineError, DatabaseError, OSError, MemoryError) as error:
         log.error("run failed", run=run.pk, family=run.family, error=str(error))
-        _end(run, Run.State.FAILED, f"{type(error).__name__}: {error}"[:1000])
+        _end(run, Run.State.FAILED, failure_words(error))
     run.refresh_from_db()
     if report is not None:
         report("Done", 1.0)

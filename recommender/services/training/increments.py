@@ -24,6 +24,7 @@ from recommender.artifacts.writer import artifact_folder
 from recommender.engine.errors import EngineError
 from recommender.models import Artifact, Run
 from recommender.selectors.training_increments import events_waiting
+from recommender.services.failures import failure_words
 from recommender.services.publishing import (
     artifact_marks_update,
     increment_failed,
@@ -92,7 +93,9 @@ def increments_learn(
     serving = Artifact.objects.filter(serving=True, family__in=tuple(families))
     if store is not None:
         serving = serving.filter(store=store)
-    for base in serving.select_related("store").order_by("store_id", "family"):
+    # In no order: should the time of a task end within one store, it isn't always the same ones that
+    # come too late.
+    for base in serving.select_related("store").order_by("?"):
         moment = now or timezone.now()
         if not at_once and not increment_is_due(base=base, now=moment):
             continue
@@ -123,9 +126,7 @@ def _learn(base: Artifact, now: datetime, learned: Learned) -> None:
                 return
     except (ArtifactError, EngineError, DatabaseError, OSError, MemoryError) as error:
         log.error("increment failed", store=base.store_id, family=base.family, error=str(error))
-        increment_failed(
-            base=base, started_at=started_at, message=f"{type(error).__name__}: {error}"
-        )
+        increment_failed(base=base, started_at=started_at, message=failure_words(error))
 
 
 def _add(base: Artifact, now: datetime) -> Trained | Looked:

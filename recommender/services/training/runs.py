@@ -12,9 +12,11 @@ from kombu.exceptions import OperationalError
 
 from catalog.models import Store, User
 from catalog.services.audit import audit_record
+from catalog.services.locks import turn
 from recommender.models import Run
 
-# A running run touches its row at every step; no step of a supported store takes longer than this.
+# A running run touches its row at every step. A method that a member chose in the Lab may take longer
+# for one, but whoever trains has the turn.
 DEAD_AFTER = timedelta(minutes=15)
 
 log = structlog.get_logger(__name__)
@@ -66,15 +68,19 @@ def runs_bury_dead(*, store: Store) -> int:
 
     A queued run has none yet. It waits for its turn, and is handed over until it gets it.
     """
-    return Run.objects.filter(
-        store=store,
-        state=Run.State.RUNNING,
-        heartbeat_at__lt=timezone.now() - DEAD_AFTER,
-    ).update(
-        state=Run.State.FAILED,
-        finished_at=timezone.now(),
-        message="The process that trained it stopped answering.",
-    )
+    running = Run.objects.filter(state=Run.State.RUNNING)
+    silent = running.filter(store=store, heartbeat_at__lt=timezone.now() - DEAD_AFTER)
+    if not silent.exists():
+        return 0
+    with turn("training") as nobody_trains:
+        if not nobody_trains:
+            # One at a time: it can only be the one that began last.
+            silent = silent.exclude(pk__in=running.order_by("-started_at").values("pk")[:1])
+        return silent.update(
+            state=Run.State.FAILED,
+            finished_at=timezone.now(),
+            message="The process that trained it stopped answering.",
+        )
 
 
 def run_hand_over(*, run: Run) -> None:

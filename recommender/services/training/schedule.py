@@ -13,8 +13,7 @@ from django.utils import timezone
 
 from catalog.models import Event, Product, ShopperLink, Store
 from recommender.models import Artifact, LabChoice, Run
-from recommender.selectors.blend import learned_blend_is_live
-from recommender.selectors.source_bandit import source_bandit_is_live
+from recommender.selectors.runs import families_asked_for
 from recommender.services.training.runs import RunActive, run_request, runs_bury_dead
 
 # Full trainings by day.
@@ -70,7 +69,7 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
             artifact.family: artifact
             for artifact in Artifact.objects.filter(store=store, serving=True)
         }
-        for family in _families_of(store):
+        for family in families_asked_for(store_id=store.pk):
             due_at = full_due_at(
                 family=family,
                 last=_last_full(store.pk, family),
@@ -91,19 +90,6 @@ def runs_due(*, now: datetime | None = None) -> list[Run]:
         state=Run.State.QUEUED, queued_at__lt=now - FORGOTTEN_AFTER
     ).exclude(pk__in=fresh)
     return runs + list(forgotten)
-
-
-def _families_of(store: Store) -> list[Run.Family]:
-    """All, but the Lab's choice only where there is one, and what a strategy has to ask for (blend
-    weights, sources for chance) where one does."""
-    unasked = set()
-    if not LabChoice.objects.filter(store=store).exists():
-        unasked.add(Run.Family.CHOSEN_METHOD)
-    if not learned_blend_is_live(store_id=store.pk):
-        unasked.add(Run.Family.BLEND)
-    if not source_bandit_is_live(store_id=store.pk):
-        unasked.add(Run.Family.SOURCE_BANDIT)
-    return [each for each in Run.Family if each not in unasked]
 
 
 def _choice_is_newer(store: Store) -> bool:

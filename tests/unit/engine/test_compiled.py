@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from recommender.engine.online import compiled, lookups
 from recommender.engine.online.blending import SCALINGS, blend
+from recommender.engine.online.compiled import FEW
 from recommender.engine.online.diversity import rerank
 from recommender.engine.online.fold_in import ease_add_session, ease_fold_history
 from recommender.engine.online.neighbours import expand_neighbours
@@ -105,12 +106,14 @@ def test_reranking_is_mmr_within_the_caps(seed: int, trade_off: float, limit: in
 def test_neighbours_add_up(seed: int, limit: int, exclude_seeds: bool) -> None:
     rng = np.random.default_rng(seed)
     n, k = 30, 6
+    # More than a few are looked up in a table.
+    most = FEW + 20 if rng.random() < 0.5 else 8
     lists = np.array([rng.permutation(n)[:k] for _ in range(n)], np.int32)
     scores = -np.sort(-rng.integers(1, 8, (n, k)).astype(np.float32) / 8, axis=1)
     ends = rng.integers(0, k + 1, n)
     padded = np.arange(k)[None, :] >= ends[:, None]
     neighbours = Neighbours(np.where(padded, -1, lists), np.where(padded, 0, scores))
-    wanted = rng.integers(-1, n + 1, int(rng.integers(2, 8))).astype(np.int32)
+    wanted = rng.integers(-1, n + 1, int(rng.integers(2, most))).astype(np.int32)
     weights = rng.choice([-0.5, 0.5, 1.0], len(wanted)).astype(np.float32)
     found = expand_neighbours(neighbours, wanted, weights, limit=limit, exclude_seeds=exclude_seeds)
     expected = oracle.expanded(neighbours, wanted, weights, limit, exclude_seeds)

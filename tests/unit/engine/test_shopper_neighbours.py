@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from recommender.engine.errors import InvalidInputError
+from recommender.engine.errors import EmptyInputError, InvalidInputError
 from recommender.engine.offline.shopper_neighbours import (
     fit_shopper_index,
     index_shopper_history,
@@ -92,6 +92,22 @@ def test_a_bestseller_is_left_out_of_a_question_that_would_cost_too_much() -> No
     # A question is never left empty, and an item that nobody has is no answer to it.
     for asked in ([0], [0, 5]):
         assert 3 in similar_shoppers(index, asked, limit=9, max_lines=2).rows
+
+
+@given(rows=st.lists(st.lists(st.sampled_from([0.0, -1.0, 2.0]), min_size=5, max_size=5), min_size=1))
+def test_stored_weights_that_are_not_above_0_are_as_if_they_were_not_there(
+    rows: list[list[float]],
+) -> None:
+    dense = np.array(rows, np.float32)
+    stored = csr_matrix(np.ones_like(dense))
+    stored.data = dense.ravel()
+    if not (dense > 0).any():
+        with pytest.raises(EmptyInputError):
+            fit_shopper_index(stored)
+        return
+    found, expected = fit_shopper_index(stored), index_of(*np.maximum(dense, 0).tolist())
+    for name in ShopperIndex.__slots__:
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
 
 
 def test_an_unknown_measure_is_refused() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from recommender.engine.evaluation import beyond_accuracy as beyond
+from recommender.engine.evaluation.asking import Lists
 from recommender.engine.evaluation.beyond_accuracy import Likeness
 from recommender.engine.methods.inputs import ItemFacts, Training
 
@@ -105,6 +106,24 @@ def test_diversity_equals_a_loop_over_pairs(lists: list[list[int]], seed: int, d
             for a, b in combinations(items, 2)
         ]  # fmt: skip
         assert_mean(by_pairs[line], pairs)
+
+
+def test_the_variety_of_the_first_lists_speaks_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beyond, "DIVERSITY_LISTS", 2)
+    n = len(LISTS)
+    lists = Lists(np.arange(n), LISTS, np.zeros(LISTS.shape, np.bool_), np.ones(n, np.int64))
+    yardstick = beyond.Yardstick(
+        COUNTS,
+        beyond.self_information(COUNTS),
+        beyond.popularity_percentiles(COUNTS),
+        beyond.likeness_of_groups(BOUGHT),
+    )
+    values, _ = beyond.list_values(lists, yardstick)
+    whole = beyond.intra_list_diversity(LISTS, yardstick.likeness)
+    found = values["diversity@2"]
+    assert found[:2].tolist() == whole[:2].tolist()
+    assert np.isnan(found[2])
+    assert not np.isnan(values["novelty@2"]).any()
 
 
 def assert_mean(found: float, values: list[float]) -> None:

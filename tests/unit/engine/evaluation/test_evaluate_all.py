@@ -40,7 +40,7 @@ def test_every_method_on_every_data_set_of_a_folder(folder: Path) -> None:
     document.write_text("# Algorithms\n<!-- results:begin -->\n<!-- results:end -->\nTail\n")
     out, said = run(
         "--all", "--data", str(folder), "--methods", "bestsellers,also_viewed,similar_content",
-        "--minutes", "0.5", "--json", "--write", str(document),
+        "--minutes", "2", "--json", "--write", str(document),
     )  # fmt: skip
     boards = [board_from_document(one) for one in json.loads(out)["leaderboards"]]
     assert [(board.data, board.protocol) for board in boards] == [

@@ -70,6 +70,14 @@ class TestCuts:
         total = cut.training.shoppers["purchase"].sum()
         assert total == len(known.times_s)
 
+    def test_who_is_asked_about_purchases_is_known_by_their_line(self) -> None:
+        # Else their own line would be the shopper most like them, as it is nobody's when asked.
+        cut = purchases_cut(checkerboard().training, np.random.default_rng(0))
+        lines = cut.training.shoppers["purchase"]
+        assert cut.queries
+        for query in cut.queries:
+            assert lines[query.shopper_row].indices.tolist() == query.rows.tolist()
+
     def test_sessions_are_asked_for_the_click_that_followed(self) -> None:
         training = replace(checkerboard().training, purchases=None)
         sessions = training.sessions
