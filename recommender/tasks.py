@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
+
+from celery import Task, shared_task
 from django.utils import timezone
 
 from recommender.models import Run
 from recommender.services.campaign_guard import campaigns_guard
+from recommender.services.failures import lab_broke, run_broke
 from recommender.services.lab import lab_hand_over, labs_bury_killed, labs_forgotten
 from recommender.services.lab_running import lab_take
 from recommender.services.training.execution import run_take
@@ -20,7 +23,21 @@ LAB_LIMIT_S = 2 * 3600
 INCREMENT_LIMIT_S = 120
 
 
-@shared_task(name="recommender.tasks.train_family")
+class Training(Task):  # type: ignore[type-arg]
+    """Whatever breaks it ends the run that it was given."""
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        run_broke(run_id=args[0], error=exc)
+
+
+class Comparison(Task):  # type: ignore[type-arg]
+    """Whatever breaks it ends the comparison that it was given."""
+
+    def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        lab_broke(run_id=args[0], error=exc)
+
+
+@shared_task(name="recommender.tasks.train_family", base=Training)
 def train_family(run_id: int) -> None:
     """Execute a queued run, or leave it to whoever is training. Delivered twice, it trains once."""
     following = run_take(run_id=run_id)
@@ -28,7 +45,7 @@ def train_family(run_id: int) -> None:
         run_hand_over(run=following)
 
 
-@shared_task(name="recommender.tasks.compare_methods", time_limit=LAB_LIMIT_S)
+@shared_task(name="recommender.tasks.compare_methods", base=Comparison, time_limit=LAB_LIMIT_S)
 def compare_methods(run_id: int) -> None:
     """Make a comparison of the Lab, and give the turn on. Delivered twice, it is made once."""
     following = lab_take(run_id=run_id)

@@ -68,7 +68,9 @@ def configuration_apply(request: ConsoleRequest) -> HttpResponse:
     done = [*plan.of("create"), *plan.of("change")]
     n_changed = len(plan.of("change"))
     trained = ", ".join(f"“{each.name}”" for each in done if each.kind in TRAINED_KINDS)
-    waits = f"; what has to be trained first ({trained}) follows when that is done" if trained else ""
+    waits = (
+        f"; what has to be trained first ({trained}) follows when that is done" if trained else ""
+    )
     messages.success(
         request,
         f"Imported: {len(done) - n_changed} created, {n_changed} changed. Shoppers see it within a"

@@ -217,7 +217,13 @@ def configuration_import(
                 },
             )
             settings_touch(store_id=store.pk)
-    except (PlacementRefused, RuleRefused, SegmentRefused, WeightsRefused) as error:
+    except (
+        ContentWeightsRefused,
+        PlacementRefused,
+        RuleRefused,
+        SegmentRefused,
+        WeightsRefused,
+    ) as error:
         raise ConfigurationRefused([str(error)]) from error
     return plan
 

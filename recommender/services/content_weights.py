@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from catalog.models import Store, User
+from catalog.models import Product, Store, User
 from catalog.services.audit import audit_record
 from recommender.models import ContentWeights, Run
 from recommender.selectors.content_weights import MAX_WEIGHT, PARTS, Weights, weights_of
@@ -30,10 +30,14 @@ def content_weights_save(*, store: Store, weights: Weights, member: User | None)
 
     Similar products follow when the training is through; until then nothing changes. Returns its
     run, None if one is active: that one, or the next increment, takes up the weights. Raises
-    ContentWeightsRefused for a weight that isn't from 0 to 100, and if nothing would count; then
-    nothing is changed.
+    ContentWeightsRefused for a weight that isn't from 0 to 100, and if nothing would count, or own
+    vectors alone where no product has one; then nothing is changed.
     """
     content_weights_check(weights)
+    if not (weights["text"] or weights["attributes"]) and not _any_own_vector(store):
+        raise ContentWeightsRefused(
+            {"own_vectors": "No product has a vector: with these alone nothing would be similar."}
+        )
     with transaction.atomic():
         store_lock(store.pk)
         before = ContentWeights.objects.filter(store=store).first()
@@ -74,6 +78,10 @@ def content_weights_check(weights: Weights) -> None:
         wrong = {PARTS[0]: "At least one of the three has to count."}
     if wrong:
         raise ContentWeightsRefused(wrong)
+
+
+def _any_own_vector(store: Store) -> bool:
+    return Product.objects.filter(store=store, deleted_at=None, vector__isnull=False).exists()
 
 
 def _record(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import structlog
 from django.db import DatabaseError
+from django.utils import timezone
 
 from recommender.artifacts.manifest import ArtifactError
 from recommender.engine.errors import EngineError
+from recommender.models import LabRun, Run
+
+log = structlog.get_logger(__name__)
 
 
 def failure_words(error: Exception) -> str:
@@ -33,4 +38,26 @@ def failure_words(error: Exception) -> str:
         return f"The disk or the network refused: {said}. The log says where."
     return (
         f"It broke with an error that nobody expected ({type(error).__name__}). The log says where."
+    )
+
+
+def run_broke(*, run_id: int, error: Exception) -> None:
+    """End a training that raised what nobody expected: it would seem to run, and block the next."""
+    log.error("run broke", run=run_id, error=repr(error))
+    Run.objects.filter(pk=run_id, state=Run.State.RUNNING).update(
+        state=Run.State.FAILED,
+        message=failure_words(error),
+        finished_at=timezone.now(),
+        step="",
+    )
+
+
+def lab_broke(*, run_id: int, error: Exception) -> None:
+    """The same for a comparison of the Lab. What it found so far stays."""
+    log.error("comparison broke", lab=run_id, error=repr(error))
+    LabRun.objects.filter(pk=run_id, state=LabRun.State.RUNNING).update(
+        state=LabRun.State.FAILED,
+        message=failure_words(error),
+        finished_at=timezone.now(),
+        step="",
     )

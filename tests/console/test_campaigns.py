@@ -365,6 +365,21 @@ def test_a_file_of_an_older_release_leaves_these_choices_as_they_are(
     assert not asked_for(shop)
 
 
+def test_own_vectors_alone_are_not_imported_where_no_product_has_one(
+    shop: Shop, merchant: Client
+) -> None:
+    document = exported(shop, merchant)
+    document["content_weights"] = {"text": 0, "attributes": 0, "own_vectors": 100}
+    typed = {
+        "digest": look(shop, merchant, document).context["plan"].digest,
+        "configuration": json.dumps(document),
+    }
+    answer = merchant.post(f"{base(shop)}/configuration/apply/", typed)
+    assert answer.status_code == 422
+    assert "No product has a vector" in answer.content.decode()
+    assert not ContentWeights.objects.exists()
+
+
 def test_a_choice_that_no_vitrine_could_train_is_not_exported(shop: Shop, merchant: Client) -> None:
     assert exported(shop, merchant)["content_weights"] is None
     chosen(shop.store, method="gone", title="Gone")

@@ -130,6 +130,16 @@ def test_saving_trains_and_goes_to_the_training(
     assert not ContentWeights.objects.exists()
 
 
+def test_own_vectors_alone_are_refused_while_no_product_has_one(
+    store: Store, merchant: Client
+) -> None:
+    make_product(store, "plain")
+    page = merchant.post(SAVE, WEIGHTS)
+    assert page.status_code == 422
+    assert "No product has a vector" in page.content.decode()
+    assert not ContentWeights.objects.exists()
+
+
 @pytest.mark.parametrize("typed", ["", "101", "-1", "1.5", "１００", "nan"])
 def test_what_is_no_weight_is_refused_and_what_was_typed_stays(
     trained: Store, merchant: Client, typed: str

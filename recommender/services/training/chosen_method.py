@@ -9,7 +9,7 @@ import numpy as np
 from recommender.engine.errors import EmptyInputError
 from recommender.engine.evaluation.asking import accuracy, ask
 from recommender.engine.evaluation.measuring import asking_order
-from recommender.engine.methods.base import Model
+from recommender.engine.methods.base import Method, Model
 from recommender.engine.methods.registry import METHODS, missing_for
 from recommender.engine.types import NO_ROW, Neighbours
 from recommender.models import LabChoice
@@ -32,7 +32,8 @@ def train_chosen_method(data: TrainingData, report: Report) -> Trained:
     Raises
     ------
     NotEnoughData
-        Nobody has chosen a method, it isn't there any more, or there is nothing to learn from.
+        Nobody has chosen a method, it isn't there any more, its parameters are none of it, or there
+        is nothing to learn from.
     """
     choice = lab_choice(store_id=data.store_id)
     if choice is None:
@@ -40,6 +41,9 @@ def train_chosen_method(data: TrainingData, report: Report) -> Trained:
     method = METHODS.get(choice.method)
     if method is None or choice.protocol not in PROTOCOL_OF:
         raise NotEnoughData(f"This version of Vitrine has no “{choice.title}”: choose another one.")
+    if wrong := _odd(choice, method):
+        names = ", ".join(wrong)
+        raise NotEnoughData(f"{choice.title} can't be learned with what its file says of {names}.")
     history = lab_history_of(store_id=data.store_id, products=data.products, events=data.events)
     report("Measuring on the latest days", 0.05)
     quality = _quality(history, choice)
@@ -139,6 +143,16 @@ def _known(choice: LabChoice) -> dict[str, Any]:
         for name, value in choice.parameters.items()
         if name in METHODS[choice.method].defaults
     }
+
+
+def _odd(choice: LabChoice, method: Method) -> list[str]:
+    """Parameters of another type than the method tries: an imported configuration may say anything."""
+    wrong = []
+    for name, value in _known(choice).items():
+        kinds = {type(each) for each in (method.defaults[name], *method.grid.get(name, ()))}
+        if type(value) not in kinds and not (type(value) is int and float in kinds):
+            wrong.append(name)
+    return wrong
 
 
 def _no_clock() -> float:
