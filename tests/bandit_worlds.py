@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from catalog.models import EventType, Product, Shopper, Store
-from recommender.engine.online.source_bandit import N_SITUATIONS, SITUATION
-from recommender.models import Placement, Run
+from recommender.engine.online.source_bandit import GRID, N_SITUATIONS
+from recommender.models import Impression, Placement, Run
+from recommender.selectors.source_bandit import MAX_A_DAY
 from recommender.services.publishing import artifact_publish
 from recommender.services.training.runs import run_request
 from recommender.services.training.trained import Trained
 from recommender.serving.runtime import RUNTIMES
-from tests.factories import make_event, make_impression
+from tests.factories import make_event, make_impression, make_shopper
 
 
 def bandit_document(*sources: str, **fields: Any) -> dict[str, Any]:
@@ -30,7 +31,9 @@ def bandit_document(*sources: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def hand_made_table(store: Store, placement: Placement, chances: Mapping[str, float]) -> Run:
+def hand_made_table(
+    store: Store, placement: Placement, chances: Mapping[str, float], *, grid: Any = GRID
+) -> Run:
     """Publish a table with the same chances in every situation."""
     told = [
         {"source": name, "shown": 200, "clicked": 10, "low": 0.03, "high": 0.09, "chance": chance}
@@ -48,7 +51,7 @@ def hand_made_table(store: Store, placement: Placement, chances: Mapping[str, fl
             parameters={
                 "placements": [{"placement_id": placement.pk, "sources": told, "situations": []}],
                 "names": sorted(chances),
-                "grid": [[name, list(levels)] for name, levels in SITUATION],
+                "grid": grid,
                 "days": 42,
                 "half_life_days": 14.0,
                 "least_places": 100,
@@ -77,23 +80,37 @@ def random_places(
     situation: int | None = 0,
     **fields: Any,
 ) -> list[Any]:
-    """Log answers of one place by rank and one given to chance, some of the latter clicked."""
+    """Log answers of one place by rank and one given to chance, some of the latter clicked.
+
+    Whatever is more than one shopper is heard for goes to others.
+    """
     values: dict[str, Any] = {"propensities": [0.7, 0.1], "sources": ["trending", source], **fields}
     shown = []
+    first = Impression.objects.filter(placement_id=placement.pk, delivered_on=at.date()).count()
     for number in range(n):
+        who = one_of_many(shopper, (first + number) // MAX_A_DAY)
         answer = make_impression(
             placement.store,
             placement,
-            shopper.external_id,
+            who.external_id,
             [product, product],
             at=at,
             situation=situation,
             **values,
         )
         if number < n_clicked:
-            click(answer, shopper, product, at=at + timedelta(seconds=30))
+            click(answer, who, product, at=at + timedelta(seconds=30))
         shown.append(answer)
     return shown
+
+
+def one_of_many(shopper: Shopper, number: int) -> Shopper:
+    """The shopper, or another one of the same store."""
+    if number == 0:
+        return shopper
+    name = f"{shopper.external_id}-{number}"
+    known = Shopper.objects.filter(store=shopper.store, external_id=name).first()
+    return known or make_shopper(shopper.store, name)
 
 
 def click(answer: Any, shopper: Shopper, product: Product, *, at: datetime, **fields: Any) -> None:

@@ -26,20 +26,31 @@ from recommender.selectors.blend import CLICKED_WITHIN, CLICKS
 # them apart, whatever the share was.
 BY_CHANCE_BELOW = 0.5
 
+# Answers of one shopper on a placement and day, the first ones: a machine that says it is a browser
+# is heard as much as a keen customer, and a day that is counted again has the same ones.
+MAX_A_DAY = 20
+
 # Those who denied consent can't be seen clicking, and two interleaved strategies share a list.
 _TRIALS = f"""
 {CLICKS}
 SELECT delivered_on, placement_id, situation, slot.source, count(*),
   count(*) FILTER (WHERE slot.product_id = ANY(clicks.clicked))
-FROM recommender_impression AS shown
+FROM (
+  SELECT delivered_on, placement_id, situation, recommendation_id, product_ids, sources,
+    propensities, row_number() OVER (
+      PARTITION BY placement_id, shopper_external_id, delivered_on
+      ORDER BY delivered_at, recommendation_id
+    ) AS nth_of_shopper
+  FROM recommender_impression
+  WHERE store_id = %(store)s AND situation IS NOT NULL AND teams IS NULL
+    AND shopper_external_id IS NOT NULL
+    AND delivered_at >= %(since)s AND delivered_at < %(until)s
+    AND delivered_on >= (%(since)s AT TIME ZONE 'UTC')::date
+) AS shown
 CROSS JOIN LATERAL unnest(product_ids, sources, propensities)
   AS slot (product_id, source, propensity)
 LEFT JOIN clicks ON clicks.recommendation_id = shown.recommendation_id
-WHERE shown.store_id = %(store)s AND situation IS NOT NULL AND teams IS NULL
-  AND shopper_external_id IS NOT NULL
-  AND delivered_at >= %(since)s AND delivered_at < %(until)s
-  AND delivered_on >= (%(since)s AT TIME ZONE 'UTC')::date
-  AND slot.propensity < {BY_CHANCE_BELOW}
+WHERE nth_of_shopper <= {MAX_A_DAY} AND slot.propensity < {BY_CHANCE_BELOW}
 GROUP BY delivered_on, placement_id, situation, slot.source
 ORDER BY delivered_on, placement_id, situation, slot.source
 """

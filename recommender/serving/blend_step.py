@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -22,7 +20,6 @@ from recommender.serving.trace import Step, Trace
 Parts = Sequence[tuple[str, float, Candidates]]
 
 _DAY_ANGLE = 2 * math.pi / SECONDS_PER_DAY
-_MOBILE = frozenset({"mobile", "phone", "tablet"})
 
 
 def sources_blended(
@@ -91,8 +88,7 @@ def situation_of(context: Context, log_prices: Float32Array) -> Situation:
 
 
 def _context_numbers(context: Context) -> Float32Array:
-    # What the clocks in the shop say: people buy by them, in summer and in winter.
-    local = datetime.fromtimestamp(context.now_s, ZoneInfo(context.time_zone))
+    local, is_mobile = context.local_time, context.is_mobile
     angle = _DAY_ANGLE * (3_600 * local.hour + 60 * local.minute + local.second)
     past = context.history
     return np.array(
@@ -100,7 +96,7 @@ def _context_numbers(context: Context) -> Float32Array:
             math.sin(angle),
             math.cos(angle),
             local.weekday() >= 5,
-            math.nan if context.request.device is None else context.request.device in _MOBILE,
+            math.nan if is_mobile is None else is_mobile,
             bool(context.page_rows),
             bool(context.cart_rows) and not context.page_rows,
             math.log1p(len(context.session_rows())),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from operator import or_
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -30,6 +32,7 @@ SILENCE_S = 30 * 60
 # A session that ended longer ago says what was wanted then, which is the profile's business.
 FORGOTTEN_S = 24 * 3600
 MAX_SESSION = 20
+MOBILE = frozenset({"mobile", "phone", "tablet"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,6 +110,17 @@ class Context:
         lowest, highest = self.prices
         costs = self.snapshot.price_minor.take(rows)
         return (costs >= lowest) & (costs <= highest)
+
+    @property
+    def local_time(self) -> datetime:
+        """What the clocks in the shop say: people buy by them, in summer and in winter."""
+        return datetime.fromtimestamp(self.now_s, ZoneInfo(self.time_zone))
+
+    @property
+    def is_mobile(self) -> bool | None:
+        """Whether the device is a phone or a tablet, None where it isn't known."""
+        device = self.request.device
+        return None if device is None else device in MOBILE
 
     def viewed_rows(self) -> list[int]:
         """Products looked at, oldest first, repetitions included."""

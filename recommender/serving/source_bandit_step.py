@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -25,7 +23,7 @@ from recommender.engine.online.source_bandit import (
 from recommender.engine.types import Float64Array, Int64Array
 from recommender.serving.context import Context
 
-_MOBILE = frozenset({"mobile", "phone", "tablet"})
+_DEVICES = {None: "unknown", True: "mobile", False: "desktop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def drawing_of(
 
 def situation_of_request(context: Context) -> int:
     """The number of the situation that a shopper is in: some 3 µs."""
-    request, device = context.request, context.request.device
+    request = context.request
     view = "nothing"
     if context.page_rows:
         view = "product"
@@ -99,14 +97,12 @@ def situation_of_request(context: Context) -> int:
         view = "search"
     elif request.cart:
         view = "cart"
-    kind = "unknown" if device is None else "mobile" if device in _MOBILE else "desktop"
-    hour = datetime.fromtimestamp(context.now_s, ZoneInfo(context.time_zone)).hour
     return situation_number(
         {
             "view": view,
-            "device": kind,
+            "device": _DEVICES[context.is_mobile],
             "shopper": "new" if context.history is None else "known",
             "visit": visit_level(len(context.session_rows())),
-            "hours": hours_level(hour),
+            "hours": hours_level(context.local_time.hour),
         }
     )

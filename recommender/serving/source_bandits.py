@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recommender.artifacts.manifest import ArtifactError
 from recommender.artifacts.reader import LoadedArtifact
 from recommender.engine.errors import InvalidInputError
-from recommender.engine.online.source_bandit import SourceTable
+from recommender.engine.online.source_bandit import GRID, SourceTable
 from recommender.serving.snapshot import CatalogSnapshot
 
 
@@ -27,15 +27,23 @@ def source_bandits_bind(artifact: LoadedArtifact, _snapshot: CatalogSnapshot) ->
     ArtifactError
         They were learned of other situations than this release knows.
     """
+    known = artifact.manifest.parameters
+    # Levels in another order have as many situations.
+    if known.get("grid") != GRID:
+        raise _of_another_release(artifact, "other situations")
     tables = {}
-    for place, said in enumerate(artifact.manifest.parameters.get("placements", ())):
+    for place, said in enumerate(known.get("placements", ())):
         try:
             tables[int(said["placement_id"])] = SourceTable(
                 tuple(each["source"] for each in said["sources"]), artifact[f"chances_{place}"]
             )
         except (InvalidInputError, KeyError) as error:
-            raise ArtifactError(
-                f"version {artifact.manifest.version} was learned by another release ({error}):"
-                " train the family again"
-            ) from error
+            raise _of_another_release(artifact, str(error)) from error
     return SourceBanditsModel(tables)
+
+
+def _of_another_release(artifact: LoadedArtifact, what: str) -> ArtifactError:
+    return ArtifactError(
+        f"version {artifact.manifest.version} was learned by another release ({what}):"
+        " train the family again"
+    )

@@ -12,7 +12,7 @@ import numpy as np
 from catalog.money import money_text
 from recommender.engine.online.blending import Blended
 from recommender.engine.online.diversity import rerank
-from recommender.engine.online.exploration import explore
+from recommender.engine.online.exploration import LEAST_SHARE, explore
 from recommender.engine.online.steering import preference_factors, relevant
 from recommender.engine.types import Float64Array, Int32Array, Int64Array
 from recommender.serving.context import Context
@@ -186,6 +186,8 @@ def slots_explored(
         n_wanted=n_wanted,
         share=strategy.exploration,
         random=random,
+        # What was learned has its own floors, by source.
+        least_share=0.0 if drawing is not None and drawing.is_learned else LEAST_SHARE,
     )
     if trace is not None:
         _explain_explored(context, blended, positions[:n_wanted], explored.positions, trace)

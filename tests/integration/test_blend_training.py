@@ -347,10 +347,11 @@ def test_clicks_of_another_store_or_placement_are_not_read(
 
 def test_one_shopper_is_heard_so_often_and_everybody_else_all_the_same(world: Pairs) -> None:
     placement = show_strategy(world.store, SLUG, DOCUMENT)
-    n_shoppers = len(world.shoppers)
+    # The same shopper is shown the same product.
+    once_around = len(world.shoppers) * len(world.right)
     for k in range(MAX_OF_ONE_SHOPPER + 3):
         at = world.now - timedelta(hours=2, seconds=-10 * k)
-        clicked_answer(world, placement, n_shoppers * k, at=at, clicked=world.right[0])
+        clicked_answer(world, placement, once_around * k, at=at, clicked=world.right[0])
     clicked_answer(world, placement, 1, at=world.now - timedelta(hours=3), clicked=world.right[1])
 
     found = clicked_answers(

@@ -20,11 +20,16 @@ from recommender.config.celery import app
 from recommender.engine.online.source_bandit import (
     LEAST_CHANCE,
     N_SITUATIONS,
+    SITUATION,
     situation_levels,
     situation_number,
 )
 from recommender.models import Artifact, Impression, Placement, Run
-from recommender.selectors.source_bandit import BY_CHANCE_BELOW, source_bandit_is_live
+from recommender.selectors.source_bandit import (
+    BY_CHANCE_BELOW,
+    MAX_A_DAY,
+    source_bandit_is_live,
+)
 from recommender.services.erasure import shopper_erase
 from recommender.services.impression_log import IMPRESSIONS
 from recommender.services.recommend import recommend
@@ -155,6 +160,13 @@ def test_the_table_of_another_placement_isn_t_asked(shelf: Store) -> None:
     show_strategy(shelf, SLUG, bandit_document(*SOURCES))
     other = Placement.objects.exclude(slug=SLUG).filter(store=shelf)[0]
     hand_made_table(shelf, other, {"new_arrivals": 0.0, "on_sale": 1.0})
+    assert exploration_step(answer(shelf, 1, explain=True))["by"] == "score"
+
+
+def test_a_table_of_situations_in_another_order_is_refused(shelf: Store) -> None:
+    placement = show_strategy(shelf, SLUG, bandit_document(*SOURCES))
+    backwards = [[name, list(levels)[::-1]] for name, levels in SITUATION]
+    hand_made_table(shelf, placement, {"new_arrivals": 0.0, "on_sale": 1.0}, grid=backwards)
     assert exploration_step(answer(shelf, 1, explain=True))["by"] == "score"
 
 
@@ -403,6 +415,25 @@ def test_places_by_rank_bots_interleaved_lists_and_who_denied_consent_don_t_coun
     click(counted, anna, mug, at=at)
     click(counted, anna, mug, at=at + timedelta(seconds=5))
     assert told_of(train(store), placement) == {"on_sale": (1, 1)}
+
+
+def test_of_one_shopper_the_first_answers_of_a_day_count(
+    store: Store, placement: Placement, mug: Product, anna: Shopper
+) -> None:
+    at = (timezone.now() - timedelta(days=2)).replace(hour=10)
+    shown = random_places(placement, anna, mug, source="on_sale", n=MAX_A_DAY, n_clicked=0, at=at)
+    later = random_places(placement, anna, mug, source="on_sale", n=3, n_clicked=3, at=at)
+    # All of them are hers: who clicks all day is heard as much as a keen customer.
+    Impression.objects.filter(
+        recommendation_id__in=[each.recommendation_id for each in later]
+    ).update(shopper_external_id=anna.external_id, delivered_at=at + timedelta(minutes=5))
+    click(shown[0], anna, mug, at=at)
+    assert told_of(train(store), placement) == {"on_sale": (MAX_A_DAY, 1)}
+    # Another day is another chance.
+    random_places(
+        placement, anna, mug, source="on_sale", n=2, n_clicked=1, at=at - timedelta(days=1)
+    )
+    assert told_of(train(store), placement) == {"on_sale": (MAX_A_DAY + 2, 2)}
 
 
 def test_stores_and_placements_learn_for_themselves(

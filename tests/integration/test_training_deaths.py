@@ -64,30 +64,62 @@ def delivered(run: Run) -> int:
     return os.WTERMSIG(status)
 
 
-def test_a_run_without_a_pulse_is_dead_unless_it_is_the_one_that_has_the_turn(
+def test_a_run_without_a_pulse_is_dead_unless_somebody_trains_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, latest = (
+    slow, dead, later = (
         run_request(store=store, family=family, trigger=Run.Trigger.SCHEDULE)
-        for family in (Run.Family.CONTENT, Run.Family.CHOSEN_METHOD)
+        for family in (Run.Family.CHOSEN_METHOD, Run.Family.CONTENT, Run.Family.PROFILES)
     )
     silent = timezone.now() - timedelta(hours=1)
-    for run, minutes in ((first, 90), (latest, 80)):
+    for run, minutes in ((slow, 90), (dead, 80), (later, 70)):
         Run.objects.filter(pk=run.pk).update(
             state=Run.State.RUNNING,
-            heartbeat_at=silent,
+            heartbeat_at=silent if run != later else timezone.now(),
             started_at=timezone.now() - timedelta(minutes=minutes),
         )
     with monkeypatch.context() as somebody_trains:
-        somebody_trains.setattr(runs, "turn", lambda name: nullcontext(False))
+        somebody_trains.setattr(runs, "run_held", lambda run: nullcontext(run != slow))
         assert runs_bury_dead(store=store) == 1
-    first.refresh_from_db()
-    latest.refresh_from_db()
-    assert (first.state, latest.state) == (Run.State.FAILED, Run.State.RUNNING)
+    for run in (slow, dead, later):
+        run.refresh_from_db()
+    assert (slow.state, later.state) == (Run.State.RUNNING, Run.State.RUNNING)
+    assert dead.state == Run.State.FAILED
+    assert dead.message == "The process that trained it stopped answering."
     assert runs_bury_dead(store=store) == 1
-    latest.refresh_from_db()
-    assert latest.state == Run.State.FAILED
-    assert latest.message == "The process that trained it stopped answering."
+    slow.refresh_from_db()
+    assert slow.state == Run.State.FAILED
+
+
+def test_who_trains_by_a_command_holds_the_run_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def looked_at(_: TrainingData, __: Report) -> None:
+        # By another process, as the schedule looks: within one connection a turn can be taken again.
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [f"run:{run.pk}"]
+            )
+            held.append(not cursor.fetchone()[0])
+        other.close()
+        raise NotEnoughData("Nothing to learn from.")
+
+    monkeypatch.setitem(execution.FAMILIES, Run.Family.CONTENT, looked_at)
+    run = run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.COMMAND)
+    execution.run_execute(run=run)
+    assert held == [True]
+    assert run.state == Run.State.REJECTED
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_request(store=store, family=Run.Family.CONTENT, trigger=Run.Trigger.SCHEDULE)
+    monkeypatch.setattr(execution, "run_held", lambda run: nullcontext(False))
+    assert execution.run_execute(run=run).state == Run.State.QUEUED
 
 
 def test_what_kills_its_process_every_time_is_given_up(

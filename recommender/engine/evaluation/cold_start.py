@@ -110,7 +110,10 @@ def by_shopper_events(
     k = lists.rows.shape[1]
     wanted = [f"{name}@{k}" for name in ("hr", "recall", "ndcg", "mrr")]
     out: list[Group] = []
+    # Of ratings, a query may have nothing that is right: nobody can say how good its answer is.
+    judged = lists.n_relevant > 0
     for first, last, inside in _steps(events, steps):
+        inside = inside & judged
         found = ratio_estimates({name: metrics[name][inside] for name in wanted}, seed=seed)
         out.append(Group(first, last, int(inside.sum()), found if inside.any() else {}))
     return out

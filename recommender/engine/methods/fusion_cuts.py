@@ -58,7 +58,7 @@ def _cutter(training: Training) -> Callable[[Training, np.random.Generator], Cut
         return purchases_cut
     if training.sessions is not None:
         return sessions_cut
-    if len(training.shoppers) > 1 and "purchase" in training.shoppers:
+    if len(training.shoppers) > 1:
         return kinds_cut
     if training.shoppers:
         return shoppers_cut
@@ -154,9 +154,13 @@ def sessions_cut(training: Training, random: np.random.Generator) -> Cut:
 
 
 def kinds_cut(training: Training, random: np.random.Generator) -> Cut:
-    """One purchase of every shopper with several, asked with all that is left."""
+    """One purchase of every shopper with several, asked with all that is left.
+
+    Where purchases aren't known it is one of the first kind of event.
+    """
     queries, wanted = [], []
-    bought = training.shoppers["purchase"].tolil(copy=True)
+    goal = "purchase" if "purchase" in training.shoppers else next(iter(training.shoppers))
+    bought = training.shoppers[goal].tolil(copy=True)
     for shopper in range(bought.shape[0]):
         mine = bought.rows[shopper]
         if len(mine) < 2:
@@ -167,7 +171,7 @@ def kinds_cut(training: Training, random: np.random.Generator) -> Cut:
         kinds = [
             (
                 kind,
-                np.array(mine, np.int32) if kind == "purchase" else _line(matrix, shopper),
+                np.array(mine, np.int32) if kind == goal else _line(matrix, shopper),
             )
             for kind, matrix in training.shoppers.items()
         ]
@@ -175,7 +179,7 @@ def kinds_cut(training: Training, random: np.random.Generator) -> Cut:
         queries.append(Query(rows, np.array(mine, np.int32), kinds=kinds, shopper_row=shopper))
     left: Matrix = bought.tocsr().astype(np.float32)
     return Cut(
-        replace(training, shoppers={**training.shoppers, "purchase": left}, ratings=None),
+        replace(training, shoppers={**training.shoppers, goal: left}, ratings=None),
         queries,
         wanted,
     )

@@ -40,6 +40,7 @@ def explore(
     n_wanted: int,
     share: float,
     random: np.random.Generator,
+    least_share: float = LEAST_SHARE,
 ) -> Explored:
     """Put candidates from further down at some places, drawn by weight without replacement.
 
@@ -62,13 +63,15 @@ def explore(
         Candidates in the order to show. The first `n_wanted` are the answer, the others the pool.
         Any of the pool may replace any of the answer.
     weights : float64[k + n]
-        How often a candidate of the pool is drawn; raised to a tenth of the largest in the pool.
+        How often a candidate of the pool is drawn.
     n_wanted : int
         k. With fewer candidates there is no pool, and nothing is random.
     share : float in 0..1
         e.
     random : numpy Generator
         Used for three draws.
+    least_share : float in 0..1
+        Weights are raised to this share of the largest one of the pool.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def explore(
     least, chance = divmod(share * k, 1.0)
     counts = [min(int(least), n), min(int(least) + 1, n)]
     chances = [1.0 - chance, chance]
-    raised = np.maximum(weights[n_wanted:], weights[n_wanted:].max() * LEAST_SHARE)
+    raised = np.maximum(weights[n_wanted:], weights[n_wanted:].max() * least_share)
     if not raised.max() > 0:
         raised = np.ones(n)
     inclusions = [_inclusion(raised, count) for count in counts]

@@ -15,10 +15,12 @@ from math import prod
 import numpy as np
 
 from recommender.engine.errors import InvalidInputError
+from recommender.engine.online.exploration import LEAST_SHARE
 from recommender.engine.types import Float32Array, Float64Array, Int64Array
 
-# A source that lost everywhere keeps this much: shops change, and nobody would see it win again.
-LEAST_CHANCE = 0.01
+# A source that lost everywhere keeps this much: shops change, nobody would see it win again, and no
+# weight of a later estimate from the log gets out of hand.
+LEAST_CHANCE = 0.03
 
 # What tells situations apart: features and their levels, the first level where nothing is known.
 # The number of a situation is logged with each answer. Whoever changes a level gives the new
@@ -30,6 +32,8 @@ SITUATION: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("visit", ("none", "some", "many")),
     ("hours", ("night", "morning", "afternoon", "evening")),
 )
+# The same as JSON keeps it: what was learned says which situations it was learned of.
+GRID = [[name, list(levels)] for name, levels in SITUATION]
 N_LEVELS = tuple(len(levels) for _, levels in SITUATION)
 N_SITUATIONS = prod(N_LEVELS)
 # Products of a visit from which on there are many.
@@ -120,7 +124,7 @@ def arm_chances(table: SourceTable | None, situation: int, arms: Sequence[str]) 
     >>> arm_chances(table, 0, ["b"]).tolist()
     [1.0]
     >>> arm_chances(table, 0, ["b", "a"]).round(3).tolist()
-    [0.255, 0.745]
+    [0.265, 0.735]
     """
     n = len(arms)
     if table is None or not table.sources:
@@ -139,8 +143,9 @@ def candidate_weights(
 ) -> Float64Array:
     """How often each candidate is to be drawn: its source's chance, shared out by score.
 
-    ``w_i = p_s score_i / sum of the scores of s``, in equal parts where that sum is 0. So the weights
-    of a source sum to its chance, however many candidates it has.
+    ``w_i = p_s score_i / sum of the scores of s``, each score raised to a tenth (`LEAST_SHARE`) of the
+    largest of its source; in equal parts where all are 0. So the weights of a source sum to its
+    chance, however many candidates it has, and `explore` is to take them as they are.
 
     Parameters
     ----------
@@ -159,8 +164,10 @@ def candidate_weights(
     >>> candidate_weights(np.array([0, 0, 1]), np.array([3., 1., .5]), np.array([.4, .6]))
     array([0.3, 0.1, 0.6])
     """
-    positive = np.maximum(scores, 0.0)
     n_arms = len(chances)
+    largest = np.zeros(n_arms)
+    np.maximum.at(largest, arm_of, scores)
+    positive = np.maximum(scores, LEAST_SHARE * largest[arm_of])
     sums = np.bincount(arm_of, weights=positive, minlength=n_arms)
     counts = np.bincount(arm_of, minlength=n_arms)
     shares = np.where(

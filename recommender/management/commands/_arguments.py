@@ -15,6 +15,8 @@ def a_seed(text: str) -> int:
     ArgumentTypeError
         It isn't a whole number from 0 to 4,294,967,295.
     """
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > MAX_SEED:
+    # Python refuses to read thousands of digits.
+    digits = text.lstrip("0")[:20] or "0"
+    if not (text.isascii() and text.isdigit()) or int(digits) > MAX_SEED:
         raise ArgumentTypeError(f"{text!r} isn't a whole number from 0 to {MAX_SEED:,}")
-    return int(text)
+    return int(digits)

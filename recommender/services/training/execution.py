@@ -21,6 +21,7 @@ from recommender.services.training.content import train_content
 from recommender.services.training.item_similarity import train_item_similarity
 from recommender.services.training.popularity import train_popularity
 from recommender.services.training.profiles import train_profiles
+from recommender.services.training.runs import run_held
 from recommender.services.training.sessions import train_sessions
 from recommender.services.training.source_bandit import train_source_bandit
 from recommender.services.training.trained import NotEnoughData, Report, Trained, TrainingData
@@ -52,22 +53,30 @@ log = structlog.get_logger(__name__)
 def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | None = None) -> Run:
     """Train, write the artifact and publish it, keeping the run's row up to date.
 
-    Executing a run that has ended already does nothing: a task that is delivered twice trains
-    once. `data` shares what was read between the families of one command.
+    Executing a run that has ended already, or that another process is training, does nothing: a task
+    that is delivered twice trains once. `data` shares what was read between the families of one command.
     """
-    if _died_too_often(run):
+    with run_held(run=run) as mine:
+        if mine and not _died_too_often(run) and _started(run):
+            _train(run, data, report)
         run.refresh_from_db()
-        return run
-    started = Run.objects.filter(pk=run.pk, state__in=(Run.State.QUEUED, Run.State.RUNNING)).update(
-        state=Run.State.RUNNING,
-        started_at=timezone.now(),
-        heartbeat_at=timezone.now(),
-        step="Reading events",
-        progress=0.0,
+    return run
+
+
+def _started(run: Run) -> bool:
+    """Whether the run hasn't ended yet; it is running from now on."""
+    return bool(
+        Run.objects.filter(pk=run.pk, state__in=(Run.State.QUEUED, Run.State.RUNNING)).update(
+            state=Run.State.RUNNING,
+            started_at=timezone.now(),
+            heartbeat_at=timezone.now(),
+            step="Reading events",
+            progress=0.0,
+        )
     )
-    run.refresh_from_db()
-    if not started:
-        return run
+
+
+def _train(run: Run, data: TrainingData | None, report: Report | None) -> None:
     try:
         facts = data or TrainingData(store_id=run.store_id, now=timezone.now())
         trained = {**FAMILIES, **ON_CHOICE}[run.family](facts, _reporter(run, report))
@@ -78,10 +87,8 @@ def run_execute(*, run: Run, data: TrainingData | None = None, report: Report | 
     except (ArtifactError, EngineError, DatabaseError, OSError, MemoryError) as error:
         log.error("run failed", run=run.pk, family=run.family, error=str(error))
         _end(run, Run.State.FAILED, failure_words(error))
-    run.refresh_from_db()
     if report is not None:
         report("Done", 1.0)
-    return run
 
 
 def run_take(*, run_id: int) -> Run | None:
@@ -103,7 +110,7 @@ def run_take(*, run_id: int) -> Run | None:
 def _died_too_often(run: Run) -> bool:
     """Count the deaths of a run that is found running: whoever trained it was killed.
 
-    Nobody else is at it (`run_take`), and the task came back. What takes more memory than there is
+    Nobody else is at it (`run_held`), and the task came back. What takes more memory than there is
     would come back forever.
     """
     found = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import structlog
@@ -16,7 +17,7 @@ from catalog.services.locks import turn
 from recommender.models import Run
 
 # A running run touches its row at every step. A method that a member chose in the Lab may take longer
-# for one, but whoever trains has the turn.
+# for one, but whoever trains holds the run (`run_held`).
 DEAD_AFTER = timedelta(minutes=15)
 
 log = structlog.get_logger(__name__)
@@ -68,19 +69,26 @@ def runs_bury_dead(*, store: Store) -> int:
 
     A queued run has none yet. It waits for its turn, and is handed over until it gets it.
     """
-    running = Run.objects.filter(state=Run.State.RUNNING)
-    silent = running.filter(store=store, heartbeat_at__lt=timezone.now() - DEAD_AFTER)
-    if not silent.exists():
-        return 0
-    with turn("training") as nobody_trains:
-        if not nobody_trains:
-            # One at a time: it can only be the one that began last.
-            silent = silent.exclude(pk__in=running.order_by("-started_at").values("pk")[:1])
-        return silent.update(
-            state=Run.State.FAILED,
-            finished_at=timezone.now(),
-            message="The process that trained it stopped answering.",
-        )
+    silent = Run.objects.filter(
+        store=store,
+        state=Run.State.RUNNING,
+        heartbeat_at__lt=timezone.now() - DEAD_AFTER,
+    )
+    n_buried = 0
+    for run in silent:
+        with run_held(run=run) as nobody_trains:
+            if nobody_trains:
+                n_buried += Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(
+                    state=Run.State.FAILED,
+                    finished_at=timezone.now(),
+                    message="The process that trained it stopped answering.",
+                )
+    return n_buried
+
+
+def run_held(*, run: Run) -> AbstractContextManager[bool]:
+    """Held by whoever trains the run, a worker or a command; False if another process does."""
+    return turn(f"run:{run.pk}")
 
 
 def run_hand_over(*, run: Run) -> None:

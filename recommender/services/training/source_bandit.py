@@ -23,7 +23,7 @@ from recommender.engine.offline.source_bandit import (
     fading,
     source_chances,
 )
-from recommender.engine.online.source_bandit import N_LEVELS, N_SITUATIONS, SITUATION
+from recommender.engine.online.source_bandit import GRID, N_LEVELS, N_SITUATIONS, SITUATION
 from recommender.engine.types import Float32Array, Float64Array, Int64Array
 from recommender.selectors.source_bandit import Trials, random_place_trials, situations_logged
 from recommender.services.training.base import Base, Looked, NeedsRebuild
@@ -34,7 +34,6 @@ HISTORY_DAYS = 42
 # Clicks come within minutes; an answer that is younger might still get one.
 OLDER_THAN = timedelta(minutes=30)
 _EPOCH = date(1970, 1, 1)
-_GRID = [[name, list(levels)] for name, levels in SITUATION]
 
 
 def train_source_bandit(data: TrainingData, report: Report) -> Trained:
@@ -64,7 +63,7 @@ def add_to_source_bandit(base: Base, now: datetime) -> Trained | Looked:
         What serves was learned of other situations: by another release.
     """
     known = base.artifact.manifest.parameters
-    if known.get("grid") != _GRID:
+    if known.get("grid") != GRID:
         raise NeedsRebuild("The situations were told apart by another release.")
     until = now - OLDER_THAN
     since = datetime.combine(_mark(base).date(), datetime.min.time(), UTC)
@@ -110,7 +109,7 @@ def _trained(trials: Sequence[Trials], until: datetime) -> Trained:
         parameters={
             "placements": said,
             "names": names,
-            "grid": _GRID,
+            "grid": GRID,
             "days": HISTORY_DAYS,
             "half_life_days": HALF_LIFE_DAYS,
             "least_places": MIN_TRIALS,

@@ -94,7 +94,9 @@ def test_a_bestseller_is_left_out_of_a_question_that_would_cost_too_much() -> No
         assert 3 in similar_shoppers(index, asked, limit=9, max_lines=2).rows
 
 
-@given(rows=st.lists(st.lists(st.sampled_from([0.0, -1.0, 2.0]), min_size=5, max_size=5), min_size=1))
+@given(
+    rows=st.lists(st.lists(st.sampled_from([0.0, -1.0, 2.0]), min_size=5, max_size=5), min_size=1)
+)
 def test_stored_weights_that_are_not_above_0_are_as_if_they_were_not_there(
     rows: list[list[float]],
 ) -> None:

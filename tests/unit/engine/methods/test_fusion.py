@@ -110,6 +110,19 @@ class TestCuts:
         left = cut.training.shoppers["purchase"]
         assert left.nnz == bought.nnz - len(cut.queries)
 
+    def test_where_nobody_buys_one_of_the_first_kind_is_hidden(self) -> None:
+        shoppers = with_kinds(checkerboard()).training.shoppers
+        looks = {"add_to_cart": shoppers["purchase"], "view_item": shoppers["view_item"]}
+        training = Training(checkerboard().training.n_items, shoppers=looks)
+        cut = cut_once_more(training, max_queries=50, seed=0)
+        assert set(cut.training.shoppers) == set(looks)
+        for query, wanted in zip(cut.queries, cut.wanted, strict=True):
+            kinds = dict(query.kinds)
+            assert wanted[0] in looks["add_to_cart"][query.shopper_row].indices
+            assert wanted[0] not in kinds["add_to_cart"]
+        model = fusion.fit_weighted_blend(training, METHODS["weighted_blend"].parameters({}), 0)
+        assert len(model.recommend(cut.queries[0], 3)) == 3
+
     @pytest.mark.parametrize("kind", ["baskets", "shoppers"])
     def test_what_is_hidden_is_not_in_the_question(self, kind: str) -> None:
         training = checkerboard().training
