@@ -100,8 +100,12 @@ def runtime_before(
 
 
 def runtime_now(*, store_id: int) -> StoreRuntime:
-    """A store with what serves, for a worker: nothing of it is kept."""
-    return _runtime(store_id, _serving(store_id, set(Run.Family)))
+    """A store with what serves, for a worker: nothing of it is kept.
+
+    Without what chance is drawn by: no candidate comes from it, and should it be broken, blends
+    learn all the same.
+    """
+    return _runtime(store_id, _serving(store_id, set(Run.Family) - {Run.Family.SOURCE_BANDIT}))
 
 
 def _runtime(store_id: int, artifacts: dict[str, LoadedArtifact]) -> StoreRuntime:
