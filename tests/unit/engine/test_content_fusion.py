@@ -110,7 +110,7 @@ def test_the_same_own_vector_is_the_same_whatever_stands_beside_it() -> None:
 
 
 def test_directions_are_found_on_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content_own, "SAMPLE", 20)
+    monkeypatch.setattr(content_own, "NUMBERS", 20 * 90)
     rng = np.random.default_rng(5)
     raw = (rng.standard_normal((100, 3)) @ rng.standard_normal((3, 90))).astype(np.float32)
     space = fit_own_space(raw, dimensions=8)
