@@ -43,20 +43,18 @@ def failure_words(error: Exception) -> str:
 
 def run_broke(*, run_id: int, error: Exception) -> None:
     """End a training that raised what nobody expected: it would seem to run, and block the next."""
-    log.error("run broke", run=run_id, error=repr(error))
-    Run.objects.filter(pk=run_id, state=Run.State.RUNNING).update(
-        state=Run.State.FAILED,
-        message=failure_words(error),
-        finished_at=timezone.now(),
-        step="",
-    )
+    _end_broken(Run, run_id, error)
 
 
 def lab_broke(*, run_id: int, error: Exception) -> None:
     """The same for a comparison of the Lab. What it found so far stays."""
-    log.error("comparison broke", lab=run_id, error=repr(error))
-    LabRun.objects.filter(pk=run_id, state=LabRun.State.RUNNING).update(
-        state=LabRun.State.FAILED,
+    _end_broken(LabRun, run_id, error)
+
+
+def _end_broken(model: type[Run] | type[LabRun], run_id: int, error: Exception) -> None:
+    log.error("it broke", kind=model.__name__, run=run_id, error=repr(error))
+    model.objects.filter(pk=run_id, state=model.State.RUNNING).update(
+        state=model.State.FAILED,
         message=failure_words(error),
         finished_at=timezone.now(),
         step="",

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from catalog.models import User
+from catalog.models import Store, User
+from tests.conftest import MemberClient
 
 SCRIPT = Path(__file__).resolve().parents[2] / "static" / "js" / "vitrine.js"
 KEY = "pk_test"
+LogIn = Callable[[Store, str], None]
 CONSOLE_SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 
 
@@ -59,6 +62,19 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert not thrown
+
+
+@pytest.fixture
+def log_in(page: Page, live_server: LiveServer, member_client: MemberClient) -> LogIn:
+    """`log_in(store, role)` makes `page` that of a new member."""
+
+    def make(store: Store, role: str) -> None:
+        session = member_client(store, role).cookies[settings.SESSION_COOKIE_NAME].value
+        page.context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+        )
+
+    return make
 
 
 @pytest.fixture(params=CONSOLE_SIZES)

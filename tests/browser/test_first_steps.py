@@ -11,15 +11,14 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Page, expect
 
-from catalog.models import Member, Product, Store, User
+from catalog.models import Member, Product, Store
 from catalog.tasks import import_products
 from recommender.models import Run
 from recommender.services.training.execution import run_execute
 from recommender.services.training.runs import run_request
-from tests.browser.conftest import FakeShop
+from tests.browser.conftest import FakeShop, LogIn
 from tests.feeds import google_feed
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -45,16 +44,9 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def merchant(page: Page, live_server: Any, store: Store) -> Page:
+def merchant(page: Page, store: Store, log_in: LogIn) -> Page:
     """The page of a logged-in merchant."""
-    user = User.objects.create_user("merchant@shop.example", "a-long-password")
-    Member.objects.create(store=store, user=user, role=Member.Role.MERCHANT)
-    client = Client()
-    client.force_login(user)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+    log_in(store, Member.Role.MERCHANT)
     return page
 
 

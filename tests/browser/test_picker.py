@@ -5,32 +5,24 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from catalog.models import Member, Store, User
+from catalog.models import Member, Store
 from recommender.models import Rule
+from tests.browser.conftest import LogIn
 from tests.factories import make_product
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def merchant(page: Page, live_server: LiveServer, store: Store) -> Page:
+def merchant(page: Page, store: Store, log_in: LogIn) -> Page:
     """The page of a logged-in merchant who sells tea."""
     make_product(store, "green", title="Green tea", brand="Uji", category_path="Drinks > Tea")
     make_product(store, "black", title="Black tea", brand="Assam", category_path="Drinks > Tea")
     make_product(store, "mug", title="Mug", brand="Assembly", category_path="Kitchen")
-    user = User.objects.create_user("merchant@shop.example", "a-long-password")
-    Member.objects.create(store=store, user=user, role=Member.Role.MERCHANT)
-    client = Client()
-    client.force_login(user)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+    log_in(store, Member.Role.MERCHANT)
     return page
 
 

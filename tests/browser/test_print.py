@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from catalog.models import Member, Store, User
+from catalog.models import Member, Store
+from tests.browser.conftest import LogIn
 from tests.console.results_fixture import keep, make_experiment, make_results
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -16,15 +15,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 A4_LESS_MARGINS = 703
 
 
-def test_the_print_view_fits_a_sheet(page: Page, live_server: LiveServer, store: Store) -> None:
-    user = User.objects.create_user("marketer@shop.example", "a-long-password")
-    Member.objects.create(store=store, user=user, role=Member.Role.MARKETER)
-    client = Client()
-    client.force_login(user)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+def test_the_print_view_fits_a_sheet(
+    page: Page, live_server: LiveServer, store: Store, log_in: LogIn
+) -> None:
+    log_in(store, Member.Role.MARKETER)
     experiment = make_experiment(store)
     keep(experiment, make_results(experiment))
     page.goto(f"{live_server.url}/console/corner/experiments/{experiment.key}/?view=print")

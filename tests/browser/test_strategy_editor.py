@@ -6,16 +6,14 @@ import re
 from collections.abc import Callable
 
 import pytest
-from django.conf import settings
-from django.test import Client
 from playwright.sync_api import Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from catalog.models import Member, Store, User
+from catalog.models import Member, Store
 from recommender.models import Placement, StrategyVersion
 from recommender.serving.runtime import RUNTIMES
 from tests.bandit_worlds import hand_made_table
-from tests.browser.conftest import FakeShop
+from tests.browser.conftest import FakeShop, LogIn
 from tests.worlds import train_all, two_tastes
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,18 +23,11 @@ NAME = "House specials"
 
 
 @pytest.fixture
-def merchant(page: Page, live_server: LiveServer, store: Store) -> Page:
+def merchant(page: Page, store: Store, log_in: LogIn) -> Page:
     """The page of a logged-in merchant whose shop sells breakfast and tools."""
     two_tastes(store)
     train_all(store)
-    user = User.objects.create_user("merchant@shop.example", "a-long-password")
-    Member.objects.create(store=store, user=user, role=Member.Role.MERCHANT)
-    client = Client()
-    client.force_login(user)
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
-    )
+    log_in(store, Member.Role.MERCHANT)
     page.on("dialog", lambda dialog: dialog.accept())
     return page
 
